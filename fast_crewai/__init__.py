@@ -1,0 +1,102 @@
+"""Fast-CrewAI: a transparent accelerator for CrewAI.
+
+    python -m fast_crewai run script.py        # an unchanged program
+    fast_crewai.install()                      # or from code, before CrewAI is imported
+
+Importing this package changes nothing and doesn't need CrewAI.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
+    from typing import Any
+
+    from fast_crewai.report import Status
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "disabled", "enabled", "install", "status", "uninstall"]
+
+
+def install(disable: str | Iterable[str] = ()) -> Status:
+    """Turn the accelerator on in this process and return its status.
+
+    ``disable``: names of components or routes (a comma-separated string or several strings) that
+    stay off, in addition to ``FAST_CREWAI_DISABLE``. Best called before CrewAI is imported:
+    afterwards CrewAI's own modules are switched over, but names that your modules have imported
+    from CrewAI keep CrewAI's functions.
+
+    Raises ``fast_crewai.config.UnknownNameError`` (a ValueError) for a name that doesn't exist.
+    """
+    from dataclasses import replace
+
+    from fast_crewai import config, report, startup
+
+    wanted = config.split_names(disable if isinstance(disable, str) else ",".join(disable))
+    settings = config.load()
+    if wanted:
+        known = startup.registry().known_names()
+        if unknown := wanted - set(known):
+            raise config.UnknownNameError(unknown, known)
+        settings = replace(settings, disabled=settings.disabled | wanted)
+    startup.start()
+    startup.activate(settings)
+    return report.status()
+
+
+def uninstall() -> None:
+    """Put every function of CrewAI's back in its place and stop watching imports."""
+    from fast_crewai import startup
+
+    startup.stop()
+
+
+def enabled() -> bool:
+    """Whether the accelerator is on in this process (some routes may still be off)."""
+    from fast_crewai import startup
+
+    if not startup.is_started():
+        return False
+    registry = startup.loaded_registry()
+    if registry is not None:
+        return registry.settings.enabled and not registry.paused
+    from fast_crewai import config
+
+    return config.load().enabled
+
+
+def status() -> Status:
+    """Per component and route: active, waiting or off, why, calls and fallbacks so far."""
+    from fast_crewai import report
+
+    return report.status()
+
+
+def disabled() -> AbstractContextManager[None]:
+    """``with fast_crewai.disabled():`` every call runs CrewAI's own code, in all threads."""
+    from contextlib import contextmanager
+
+    from fast_crewai import startup
+
+    @contextmanager
+    def pause() -> Any:
+        registry = startup.registry()
+        registry.pause(1)
+        try:
+            yield
+        finally:
+            registry.pause(-1)
+
+    return pause()
+
+
+def load_ipython_extension(_ipython: object) -> None:
+    """``%load_ext fast_crewai``."""
+    install()
+
+
+def unload_ipython_extension(_ipython: object) -> None:
+    """``%unload_ext fast_crewai``."""
+    uninstall()

@@ -1,0 +1,15 @@
+"""``python -m fast_crewai``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if sys.path and sys.path[0] in ("", os.getcwd()) and not getattr(sys.flags, "safe_path", False):
+    # `-m` puts the working directory first: a user's rich.py there must not become ours.
+    del sys.path[0]
+
+from fast_crewai.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(prog_name="python -m fast_crewai"))

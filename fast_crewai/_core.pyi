@@ -1,0 +1,95 @@
+"""Native core (Rust). Each function mirrors one function of CrewAI or pydantic exactly, for the
+inputs it accepts; for all others it raises `Declined` before any side effect, and the caller runs
+the original. Exceptions raised by Python code that is called back (a `__repr__`, the `original`)
+pass through unchanged. A caught panic or an impossible state raises `CoreError`."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+__version__: Final[str]
+"""Version of the crate."""
+
+class Declined(Exception):  # noqa: N818 - an answer, not an error
+    """This input is not ours. `args[0]`: a short stable reason (under 60 characters, no user
+    data). Nothing has been changed."""
+
+class CoreError(Exception):
+    """The core failed internally: a caught panic, or a state that cannot occur."""
+
+class Guard:
+    """The collaborators a replaced function relies on."""
+
+    def __new__(
+        cls,
+        globals: list[tuple[dict[str, Any], str, object]],  # noqa: A002
+        methods: list[tuple[str, object]],
+    ) -> Guard:
+        """`globals`: (namespace, name, expected object); `methods`: (name, expected function).
+
+        Raises TypeError if an entry has another shape."""
+
+    def intact(self) -> None:
+        """Raises Declined("patched: NAME") if some `namespace[name] is not expected`, or is
+        missing."""
+
+    def intact_for(self, obj: object, /) -> None:
+        """`intact()`, and `obj.NAME` must be a bound method of `obj` whose `__func__` is the
+        expected function. Reads attributes as Python does: the instance, its class, `__getattr__`.
+
+        Raises Declined("overridden: NAME") if one isn't, or reading it raises."""
+
+def sanitize_tool_name(name: str, max_length: int) -> str:
+    """Mirrors crewai.utilities.string_utils.sanitize_tool_name.
+
+    Raises Declined unless `name` is an exact ASCII str, `max_length` an exact int (64 bits) and
+    the result not longer than it."""
+
+def interpolate(input_string: str | None, inputs: dict[str, Any]) -> str:
+    """Mirrors crewai.utilities.string_utils.interpolate_only, including replacements inside
+    values that were just filled in, and the same object where the original returns its argument.
+
+    Raises Declined for every case in which the original raises (missing variable, unsupported
+    type, empty inputs), for subclasses of the builtin types, nesting over 100, lone surrogates,
+    and results over 16 MB."""
+
+def to_serializable(
+    obj: Any,
+    exclude: set[str] | frozenset[str] | None,
+    max_depth: int,
+    current_depth: int,
+    ancestors: set[int] | None,
+    original: Callable[[Any, Any, int, int, set[int]], Any],
+) -> Any:
+    """Mirrors crewai.utilities.serialization.to_serializable.
+
+    Values that aren't plain data, and everything at depth 100 or more, are handed to `original`,
+    called as `original(value, exclude, max_depth, depth, ancestor_ids)`.
+
+    Raises Declined if `obj` isn't an exact None, str, int, float, bool, dict, list, tuple or set;
+    if the other arguments aren't of exact types, or `current_depth` is outside 0..99; and if a
+    container changes while it is read (code called back may have run by then)."""
+
+def find_triggered_methods(flow: Any, trigger_method: str, router_only: bool) -> list[str]:
+    """Mirrors crewai.flow.runtime.Flow._find_triggered_methods with its helpers
+    `_listener_methods`, `_condition_met`, `_condition_satisfied`, `_condition_branches` and
+    `_is_multi_event_or`: the same list, the same changes to `_pending_events` and
+    `_fired_or_listeners`, in the same order. Reads `flow.__pydantic_private__`; keeps nothing.
+
+    Raises Declined, before any change, if the private state is missing, shadowed by another
+    attribute or of other types than exact dict/set/str/bool, or a condition isn't an exact str or
+    an exact dict of "and"/"or" with an exact list (nesting up to 64). Doesn't see a user's own
+    `__getattr__`: guard it."""
+
+def start_method_names(flow: Any) -> list[str]:
+    """Mirrors crewai.flow.runtime.Flow._start_method_names (`is_start` is `bool(start)`).
+
+    Raises Declined as `find_triggered_methods` does, or if a `start` isn't an exact bool, str,
+    dict or None."""
+
+def private_attribute(obj: Any, name: str, owner: type, base_getattr: Callable[..., Any]) -> Any:
+    """Mirrors pydantic.main.BaseModel.__getattr__ (2.11 to 2.12) for private attributes that are
+    set, as `super(owner, obj).__getattr__(name)` would find them.
+
+    Raises Declined if `name` isn't an exact str or a private attribute, its default might be a
+    descriptor (anything but PydanticUndefined, None and exact builtin values), the value isn't
+    set, or `super(owner, obj).__getattr__` isn't `base_getattr`."""

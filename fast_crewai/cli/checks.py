@@ -1,0 +1,119 @@
+"""``doctor``: is the accelerator healthy here, and if not, what to do."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+import fast_crewai
+from fast_crewai import report, startup
+from fast_crewai.cli import always_on, inspection
+from fast_crewai.hooks import registry as registries
+from fast_crewai.hooks.registry import ACTIVE
+from fast_crewai.tables import Check
+
+_TRACERS = ("ddtrace", "newrelic", "opentelemetry", "wrapt")
+
+
+def examine() -> list[Check]:
+    """All checks, in the order in which a cause comes before its effects."""
+    early = sorted(name for name in sys.modules if name.partition(".")[0] == "crewai")
+    checks = [_native(), _crewai(), _early(early), _startup_files()]
+    if any(check.problem for check in checks[:2]):
+        return checks
+    try:
+        current = inspection.live_status()
+    except click.ClickException as error:
+        return [*checks, Check("CrewAI", error.message, True, "reinstall CrewAI")]
+    return [*checks, *_routes(current), _areas(), _stale(), _settings()]
+
+
+def _native() -> Check:
+    problem = registries.native_problem(fast_crewai.__version__)
+    advice = "reinstall: pip install --force-reinstall fast-crewai" if problem else ""
+    return Check("native core", problem or "available", problem is not None, advice)
+
+
+def _crewai() -> Check:
+    version = report.crewai_version()
+    if version is None:
+        return Check("CrewAI", "not installed", True, "pip install 'fast-crewai[crewai]'")
+    return Check("CrewAI", version)
+
+
+def _early(modules: list[str]) -> Check:
+    if not modules:
+        return Check("import order", "CrewAI is not imported before us")
+    return Check(
+        "import order",
+        f"{len(modules)} CrewAI modules are imported before us ({modules[0]}, …)",
+        True,
+        "find the .pth file or sitecustomize that imports it (python -X importtime -c pass)",
+    )
+
+
+def _startup_files() -> Check:
+    if not always_on.installed_files():
+        return Check("always on", "not enabled (fast-crewai enable)")
+    outdated = always_on.outdated_files()
+    if outdated:
+        names = ", ".join(path.name for path in outdated)
+        return Check("always on", f"out of date: {names}", True, "run fast-crewai enable again")
+    return Check("always on", f"enabled in {always_on.site_packages()}")
+
+
+def _routes(current: report.Status) -> list[Check]:
+    checks = []
+    for component, part in current.components.items():
+        for route in part["routes"]:
+            chosen = route["reason"].startswith(("disabled by the user", "switched off"))
+            problem = route["state"] != ACTIVE and not chosen
+            found = f"{route['state']}: {route['reason']}" if route["reason"] else route["state"]
+            checks.append(
+                Check(f"{component}: {route['name']}", found, problem, _advice(route["reason"]))
+            )
+    return checks
+
+
+def _advice(reason: str) -> str:
+    if "already wrapped" in reason:
+        loaded = [name for name in _TRACERS if name in sys.modules]
+        return f"another tool wraps this function first; loaded here: {', '.join(loaded) or 'none'}"
+    if "differs from every version" in reason or "has no" in reason or "imported" in reason:
+        return "this CrewAI is newer or older than those proven: pip install -U fast-crewai"
+    if "fingerprints.json" in reason:
+        return "reinstall: pip install --force-reinstall fast-crewai"
+    return ""
+
+
+def _areas() -> Check:
+    broken = startup.registry().broken
+    if not broken:
+        return Check("areas", "all loaded")
+    text = "; ".join(f"{area}: {reason}" for area, reason in broken.items())
+    return Check("areas", text, True, "reinstall: pip install --force-reinstall fast-crewai")
+
+
+def _stale() -> Check:
+    stale = startup.registry().stale_holders()
+    if not stale:
+        return Check("stale holders", "none")
+    text = ", ".join(f"{holder} ({route})" for route, holder in stale)
+    return Check(
+        "stale holders",
+        f"CrewAI modules still hold replaced functions: {text}",
+        True,
+        "these calls run CrewAI's own code; please report the CrewAI version",
+    )
+
+
+def _settings() -> Check:
+    settings = startup.registry().settings
+    known = set(startup.registry().known_names())
+    words = [*settings.warnings, *sorted(settings.disabled - known)]
+    if words:
+        return Check(
+            "settings", f"not understood: {', '.join(words)}", True, "correct FAST_CREWAI*"
+        )
+    return Check("settings", "understood")

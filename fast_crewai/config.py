@@ -1,0 +1,130 @@
+"""The environment, read once, as one frozen object. Nothing else reads ``os.environ``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+COMPONENTS = (
+    "imports",
+    "flow",
+    "events",
+    "agents",
+    "tools",
+    "tasks",
+    "memory",
+    "knowledge",
+    "serialization",
+    "database",
+)
+
+# The upstream package of the same name knows these five switches.
+_UPSTREAM_COMPONENTS = ("memory", "tools", "tasks", "serialization", "database")
+
+_OFF = frozenset({"0", "false", "off", "no"})
+_ON = frozenset({"1", "true", "on", "yes"})
+
+
+class UnknownNameError(ValueError):
+    """A name to disable that is neither a component nor a route; lists the valid ones."""
+
+    def __init__(self, unknown: Iterable[str], known: Iterable[str]) -> None:
+        names = ", ".join(repr(name) for name in sorted(unknown))
+        super().__init__(f"unknown component or route {names}; known: {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked for.
+
+    ``disabled`` holds component names, route names or ``"all"``, not yet checked against the
+    routes that exist; ``report`` is the file that a finished ``run`` writes, or None.
+    """
+
+    enabled: bool = True
+    disabled: frozenset[str] = frozenset()
+    strict: bool = False
+    verbose: bool = False
+    report: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    def why_disabled(self, component: str, route: str) -> str | None:
+        """The user's own words that switch this route off, or None."""
+        if not self.enabled:
+            return "switched off (FAST_CREWAI)"
+        for name in ("all", component, route):
+            if name in self.disabled:
+                return f"disabled by the user ({name})"
+        return None
+
+
+def split_names(text: str) -> frozenset[str]:
+    """``"memory, tools"`` → ``{"memory", "tools"}``."""
+    return frozenset(name for name in (part.strip().lower() for part in text.split(",")) if name)
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the ``FAST_CREWAI*`` variables. Never raises: odd values end up in ``warnings``."""
+    warnings: list[str] = []
+
+    def switch(name: str) -> bool | None:
+        value = environ.get(name, "").strip().lower()
+        if value in ("", "auto"):
+            return None
+        if value in _ON or value in _OFF:
+            return value in _ON
+        warnings.append(f"{name}={value!r} is not understood (use 0 or 1); ignored")
+        return None
+
+    enabled = switch("FAST_CREWAI") is not False and switch("FAST_CREWAI_ACCELERATION") is not False
+    disabled = set(split_names(environ.get("FAST_CREWAI_DISABLE", "")))
+    for component in _UPSTREAM_COMPONENTS:
+        if switch(f"FAST_CREWAI_{component.upper()}") is False:
+            disabled.add(component)
+    return Settings(
+        enabled=enabled,
+        disabled=frozenset(disabled),
+        strict=switch("FAST_CREWAI_STRICT") is True,
+        verbose=_for_this_process(environ.get(_VERBOSE, "")) is not None,
+        report=_for_this_process(environ.get(_REPORT, "")),
+        warnings=tuple(warnings),
+    )
+
+
+_REPORT = "FAST_CREWAI_RUN_REPORT"
+_VERBOSE = "FAST_CREWAI_RUN_VERBOSE"
+
+
+def _for_this_process(value: str) -> str | None:
+    """``"PID:text"`` → text in the process ``run`` became, None in its children."""
+    pid, _, text = value.partition(":")
+    return text if pid == str(os.getpid()) else None
+
+
+def run_environment(
+    bootstrap: str,
+    pid: int,
+    *,
+    disable: frozenset[str],
+    report: str | None,
+    verbose: bool,
+    environ: Mapping[str, str] = os.environ,
+) -> dict[str, str]:
+    """The environment of the interpreter that ``run`` starts.
+
+    ``bootstrap`` (the folder with our ``sitecustomize``) goes first on ``PYTHONPATH``, so that
+    children inherit the accelerator; ``pid`` marks the one process that reports.
+    """
+    environment = dict(environ)
+    inherited = environ.get("PYTHONPATH", "")  # kept as it is: an empty entry means the cwd
+    if inherited.split(os.pathsep)[0] != bootstrap:
+        environment["PYTHONPATH"] = bootstrap + (os.pathsep + inherited if inherited else "")
+    if disable:
+        names = disable | split_names(environ.get("FAST_CREWAI_DISABLE", ""))
+        environment["FAST_CREWAI_DISABLE"] = ",".join(sorted(names))
+    for name, text in ((_REPORT, report), (_VERBOSE, "1" if verbose else None)):
+        environment.pop(name, None)
+        if text is not None:
+            environment[name] = f"{pid}:{text}"
+    return environment

@@ -1,0 +1,1 @@
+"""Routing of CrewAI's functions: finder → registry → areas → dispatch → ``_core``."""

@@ -1,0 +1,28 @@
+"""Routes of tool names (component ``tools``)."""
+
+from __future__ import annotations
+
+from fast_crewai import _core
+from fast_crewai.hooks.areas.private_attributes import private_attributes
+from fast_crewai.hooks.route import Route
+
+_STRINGS = "crewai.utilities.string_utils"
+
+ROUTES = (
+    Route(
+        name="tools.sanitize-tool-name",
+        target=f"{_STRINGS}:sanitize_tool_name",
+        why="called for every tool at every step, six regular expressions each",
+        build=lambda site: _core.sanitize_tool_name,
+        pure=True,
+        reads=(
+            f"{_STRINGS}:_CAMEL_UPPER_LOWER",
+            f"{_STRINGS}:_CAMEL_LOWER_UPPER",
+            f"{_STRINGS}:_QUOTE_PATTERN",
+            f"{_STRINGS}:_DISALLOWED_CHARS_PATTERN",
+            f"{_STRINGS}:_DUPLICATE_UNDERSCORE_PATTERN",
+        ),
+    ),
+    private_attributes("tools", "crewai.tools.base_tool:BaseTool"),
+    private_attributes("tools", "crewai.tools.structured_tool:CrewStructuredTool"),
+)

@@ -1,0 +1,81 @@
+"""Route: one replaced function of CrewAI, as frozen data, and how its target is found."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a route's target lives, and what stood there when CrewAI had loaded it.
+
+    ``namespace`` is the module or class that gets the replacement; ``inherited`` says that the
+    class only inherits the function, so that restoring means deleting our attribute.
+    """
+
+    module: types.ModuleType
+    namespace: types.ModuleType | type
+    name: str
+    original: Any
+    inherited: bool
+
+
+@dataclass(frozen=True)
+class Route:
+    """One replaced function.
+
+    ``name``    "component.what-it-is": the unit users can switch off.
+    ``target``  "module:Qualified.name" of the function.
+    ``why``     one line: what it saves, measured where.
+    ``build``   makes the fast function for a Site; it takes the original's parameters in their
+                order and raises ``_core.Declined(reason)`` for what is not its own.
+    ``pure``    only a pure route may run the original after an exception of ours; any other one
+                raises Declined before its first side effect, and never after.
+    ``reads``   collaborators whose behaviour the fast function inlines, as targets: part of the
+                fingerprint, and compared at every call, so that patches of them are honoured.
+    ``recursive``  the original calls itself through its module's global.
+    """
+
+    name: str
+    target: str
+    why: str
+    build: Callable[[Site], Callable[..., Any]]
+    pure: bool = False
+    reads: tuple[str, ...] = ()
+    recursive: bool = False
+
+    @property
+    def component(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def module(self) -> str:
+        return self.target.partition(":")[0]
+
+
+class TargetError(Exception):
+    """The target can't be replaced; the text is the reason that ``status`` shows."""
+
+
+def locate(target: str) -> Site:
+    """Find a target in the modules loaded so far. Raises TargetError."""
+    module_name, _, path = target.partition(":")
+    module = sys.modules.get(module_name)
+    if module is None:
+        raise TargetError(f"{module_name} is not loaded")
+    *outer, name = path.split(".")
+    namespace: Any = module
+    for part in outer:
+        namespace = vars(namespace).get(part)
+        if not isinstance(namespace, type):
+            raise TargetError(f"{module_name} has no class {part}")
+    if name in vars(namespace):
+        return Site(module, namespace, name, vars(namespace)[name], inherited=False)
+    original = getattr(namespace, name, None) if isinstance(namespace, type) else None
+    if original is None:
+        raise TargetError(f"{module_name} has no {path}")
+    return Site(module, namespace, name, original, inherited=True)

@@ -1,0 +1,3 @@
+//! JSON-like data: `crewai.utilities.serialization`.
+
+pub mod serializable;

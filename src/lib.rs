@@ -1,0 +1,44 @@
+//! Native core of Fast-CrewAI: pure, hot functions that know no CrewAI module.
+
+pub mod errors;
+pub mod text;
+
+#[cfg(feature = "python")]
+mod flow;
+#[cfg(feature = "python")]
+mod guard;
+#[cfg(feature = "python")]
+mod json;
+#[cfg(feature = "python")]
+mod live;
+#[cfg(feature = "python")]
+mod model;
+
+/// `fast_crewai._core`.
+#[cfg(feature = "python")]
+#[pyo3::pymodule(gil_used = true)]
+mod _core {
+    #[pymodule_export]
+    use crate::errors::python::{CoreError, Declined};
+    #[pymodule_export]
+    use crate::flow::trigger::{find_triggered_methods, start_method_names};
+    #[pymodule_export]
+    use crate::guard::Guard;
+    #[pymodule_export]
+    use crate::json::serializable::to_serializable;
+    #[pymodule_export]
+    use crate::model::private_attribute::private_attribute;
+    #[pymodule_export]
+    use crate::text::python::{interpolate, sanitize_tool_name};
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_init]
+    fn init(_module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        // A caught panic becomes a CoreError; this library's own std prints nothing about it.
+        std::panic::set_hook(Box::new(|_| {}));
+        Ok(())
+    }
+}

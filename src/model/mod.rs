@@ -1,0 +1,3 @@
+//! Pydantic models: `pydantic.main.BaseModel`.
+
+pub mod private_attribute;

@@ -1,0 +1,234 @@
+"""`_core.private_attribute` against pydantic's `__getattr__`, and `_core.Guard`."""
+
+import gc
+import types
+import weakref
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+from fast_crewai import _core
+
+SETTINGS = settings(
+    max_examples=800, deadline=None, suppress_health_check=list(HealthCheck), database=None
+)
+BASE = BaseModel.__getattr__
+
+
+class Descriptor:
+    def __get__(self, instance, owner=None):
+        return "from the descriptor"
+
+
+class Owner(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    field: int = 1
+    _number: int = PrivateAttr(0)
+    _made: list = PrivateAttr(default_factory=list)
+    _unset: int = PrivateAttr()
+    _text: str = "text"
+    _descriptor: object = PrivateAttr(Descriptor())
+    _function: object = PrivateAttr(len)
+    _class: object = PrivateAttr(int)
+
+
+class Mixin:
+    """No model and no `__getattr__`: the search has to look past it."""
+
+
+class Child(Mixin, Owner):
+    _own: int = 5
+
+
+class Middle(BaseModel):
+    _middle: int = 1
+
+
+class Both(Owner, Middle):
+    pass
+
+
+class Beside(Owner, Mixin, Middle):
+    pass
+
+
+class Other(BaseModel):
+    def __getattr__(self, name):
+        return "other"
+
+
+class Intercepted(Owner, Other):
+    pass
+
+
+class Slotless(Owner):
+    def __getattribute__(self, name):
+        if name == "__pydantic_private__":
+            return {"_number": "intercepted"}
+        return super().__getattribute__(name)
+
+
+MODELS = [Owner, Child, Both, Beside, Intercepted, Slotless, Middle, Other]
+NAMES = ["_number", "_made", "_unset", "_text", "_descriptor", "_function", "_class", "_own"]
+NAMES += ["_middle", "field", "extra", "_missing", "__class__", "__pydantic_private__", ""]
+
+
+def build(model, how):
+    obj = model.model_construct(extra=1) if how == "construct" else model(extra=1)
+    if how == "bare":
+        obj = model.__new__(model)
+    elif how == "none":
+        object.__setattr__(obj, "__pydantic_private__", None)
+    elif how == "emptied" and obj.__pydantic_private__:
+        obj.__pydantic_private__.clear()
+    elif how == "shadowed":
+        obj.__dict__["__private_attributes__"] = {}
+    return obj
+
+
+def test_private_attributes():
+    counts = Counter()
+
+    @SETTINGS
+    @given(
+        st.sampled_from(MODELS),
+        st.sampled_from(["plain"] * 5 + ["construct", "bare", "none", "emptied", "shadowed"]),
+        st.sampled_from(NAMES) | st.text(max_size=3),
+    )
+    def check(model, how, name):
+        obj = build(model, how)
+        try:
+            found = _core.private_attribute(obj, name, Owner, BASE)
+        except _core.Declined as reason:
+            assert len(reason.args[0]) < 60
+            counts["declined"] += 1
+            return
+        counts["served"] += 1
+        assert super(Owner, obj).__getattr__.__func__ is BASE
+        assert found is BASE(obj, name)
+
+    check()
+    assert counts["served"] >= 0.08 * counts.total(), counts
+
+
+@pytest.mark.parametrize("model", [Owner, Child, Both, Beside])
+@pytest.mark.parametrize("name", ["_number", "_made", "_text"])
+def test_ordinary_attributes_are_served(model, name):
+    obj = model()
+    assert _core.private_attribute(obj, name, Owner, BASE) is getattr(obj, name)
+
+
+def declined(*args):
+    with pytest.raises(_core.Declined) as caught:
+        _core.private_attribute(*args)
+    return caught.value.args[0]
+
+
+def test_someone_elses_getattr_is_honoured(monkeypatch):
+    assert declined(Intercepted(), "_number", Owner, BASE) == "another __getattr__"
+    monkeypatch.setattr(BaseModel, "__getattr__", lambda self, name: "patched")
+    assert declined(Owner(), "_number", Owner, BASE) == "another __getattr__"
+    assert declined(Beside(), "_number", Owner, BASE) == "another __getattr__"
+
+
+def test_a_getattr_added_later_is_seen(monkeypatch):
+    obj = Beside()
+    assert _core.private_attribute(obj, "_number", Owner, BASE) == 0
+    monkeypatch.setattr(Mixin, "__getattr__", lambda self, name: "mixed in", raising=False)
+    assert declined(obj, "_number", Owner, BASE) == "another __getattr__"
+
+
+@pytest.mark.parametrize("name", ["_unset", "_descriptor", "_function", "field", "nothing", 1])
+def test_others_are_declined(name):
+    declined(Owner(), name, Owner, BASE)
+
+
+def test_odd_objects_are_declined():
+    for obj in (object(), Owner, None, types.SimpleNamespace(), Middle()):
+        declined(obj, "_number", Owner, BASE)
+    declined(Owner(), "_number", object(), BASE)
+    declined(Owner(), "_number", BaseModel, BASE)
+
+
+class Worker:
+    def work(self):
+        return 1
+
+    def rest(self):
+        return 2
+
+
+def reason(check, *args):
+    with pytest.raises(_core.Declined) as caught:
+        check(*args)
+    return caught.value.args[0]
+
+
+def test_guarded_globals():
+    namespace = {"f": len, "g": max}
+    guard = _core.Guard([(namespace, "f", len), (namespace, "g", max)], [])
+    assert guard.intact() is None
+    namespace["g"] = min
+    assert reason(guard.intact) == "patched: g"
+    assert reason(guard.intact_for, object()) == "patched: g"
+    del namespace["f"]
+    assert reason(guard.intact) == "patched: f"
+    namespace.update(f=len, g=max)
+    assert guard.intact() is None
+
+
+def test_guarded_methods():
+    guard = _core.Guard([], [("work", Worker.work), ("rest", Worker.rest)])
+    worker = Worker()
+    assert guard.intact_for(worker) is None
+
+    class Lazy(Worker):
+        def work(self):
+            return 0
+
+    class Static(Worker):
+        rest = staticmethod(Worker.rest)
+
+    class Failing(Worker):
+        @property
+        def rest(self):
+            raise ValueError("no")
+
+    class Classy(Worker):
+        rest = classmethod(Worker.rest)
+
+    assert reason(guard.intact_for, Lazy()) == "overridden: work"
+    for odd in (Static(), Failing(), Classy()):
+        assert reason(guard.intact_for, odd) == "overridden: rest"
+    assert reason(guard.intact_for, None) == "overridden: work"
+    worker.work = Worker().work
+    assert reason(guard.intact_for, worker) == "overridden: work"
+    worker.work = types.MethodType(Worker.work, worker)
+    assert guard.intact_for(worker) is None
+
+
+def test_a_guard_in_a_cycle_is_collected():
+    class Watched:
+        pass
+
+    watched = Watched()
+    namespace = {"watched": watched}
+    namespace["guard"] = _core.Guard([(namespace, "watched", watched)], [("m", watched)])
+    alive = weakref.ref(watched)
+    del watched, namespace
+    gc.collect()
+    assert alive() is None
+
+
+def test_reasons_stay_short():
+    assert len(reason(_core.Guard([({}, "n" * 100, 1)], []).intact)) < 60
+
+
+def test_wrong_entries():
+    for globals_, methods in [([("a", "b", 1)], []), ([], [(1, 2)]), (None, [])]:
+        with pytest.raises(TypeError):
+            _core.Guard(globals_, methods)
