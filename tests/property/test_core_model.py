@@ -1,6 +1,7 @@
 """`_core.private_attribute` against pydantic's `__getattr__`, and `_core.Guard`."""
 
 import gc
+import itertools
 import types
 import weakref
 from collections import Counter
@@ -90,29 +91,43 @@ def build(model, how):
     return obj
 
 
-def test_private_attributes():
-    counts = Counter()
+HOWS = ["plain", "construct", "bare", "none", "emptied", "shadowed"]
 
-    @SETTINGS
-    @given(
-        st.sampled_from(MODELS),
-        st.sampled_from(["plain"] * 5 + ["construct", "bare", "none", "emptied", "shadowed"]),
-        st.sampled_from(NAMES) | st.text(max_size=3),
-    )
-    def check(model, how, name):
-        obj = build(model, how)
-        try:
-            found = _core.private_attribute(obj, name, Owner, BASE)
-        except _core.Declined as reason:
-            assert len(reason.args[0]) < 60
-            counts["declined"] += 1
-            return
+
+def compare(counts, obj, name):
+    try:
+        found = _core.private_attribute(obj, name, Owner, BASE)
+    except _core.Declined as reason:
+        assert len(reason.args[0]) < 60
+        counts["declined"] += 1
+    else:
         counts["served"] += 1
         assert super(Owner, obj).__getattr__.__func__ is BASE
         assert found is BASE(obj, name)
 
+
+def test_every_combination():
+    counts = Counter()
+    for model, how, name in itertools.product(MODELS, HOWS, NAMES):
+        compare(counts, build(model, how), name)
+    assert counts["served"] == 32, counts
+
+
+def test_defaults_of_any_kind():
+    counts = Counter()
+    odd = st.sampled_from([Descriptor(), len, int, object(), Owner(), Mixin.__init__, Descriptor])
+    plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
+
+    @settings(SETTINGS, max_examples=200)
+    @given(odd | plain | st.lists(plain, max_size=2) | st.dictionaries(st.text(), plain, max_size=2))
+    def check(value):
+        class Made(Owner):
+            _value: object = PrivateAttr(value)
+
+        compare(counts, Made(), "_value")
+
     check()
-    assert counts["served"] >= 0.08 * counts.total(), counts
+    assert counts["served"] >= 0.3 * counts.total(), counts
 
 
 @pytest.mark.parametrize("model", [Owner, Child, Both, Beside])
