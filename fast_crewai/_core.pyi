@@ -4,8 +4,9 @@ the original. Exceptions raised by Python code that is called back (a `__repr__`
 pass through unchanged. A caught panic or an impossible state raises `CoreError`."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, final
 
+__all__: list[str]
 __version__: Final[str]
 """Version of the crate."""
 
@@ -16,6 +17,7 @@ class Declined(Exception):  # noqa: N818 - an answer, not an error
 class CoreError(Exception):
     """The core failed internally: a caught panic, or a state that cannot occur."""
 
+@final
 class Guard:
     """The collaborators a replaced function relies on."""
 
@@ -32,7 +34,7 @@ class Guard:
         """Raises Declined("patched: NAME") if some `namespace[name] is not expected`, or is
         missing."""
 
-    def intact_for(self, obj: object, /) -> None:
+    def intact_for(self, obj: object) -> None:
         """`intact()`, and `obj.NAME` must be a bound method of `obj` whose `__func__` is the
         expected function. Reads attributes as Python does: the instance, its class, `__getattr__`.
 

@@ -8,7 +8,6 @@ names: tracebacks, profilers and ``inspect`` show CrewAI's function, as without 
 from __future__ import annotations
 
 import ast
-import builtins
 import functools
 import inspect
 import logging
@@ -23,7 +22,6 @@ from fast_crewai.hooks.route import Route, Site, TargetError, locate
 logger = logging.getLogger("fast_crewai")
 
 _OURS = "__fast_crewai_route__"
-_PLACEHOLDER = "dispatcher"
 _STARS: dict[Any, str] = {
     inspect.Parameter.VAR_POSITIONAL: "*",
     inspect.Parameter.VAR_KEYWORD: "**",
@@ -31,20 +29,28 @@ _STARS: dict[Any, str] = {
 
 # Declined is raised before any side effect; after any other exception only a pure route may
 # start again with the original. The original runs outside the handler, so that an exception of
-# its own has no context of ours.
+# its own has no context of ours. What is ours comes in closure cells; globals are CrewAI's, so
+# that comparing a collaborator costs one cached look-up.
+# The dead statement makes every cell a free variable of both, so that their code can be swapped.
 _FAST = """\
-def {name}({parameters}):
-    _tally.calls += 1
-    try:
-        _intact({subject})
-        return _fast({arguments})
-    except _fallback as error:
-        _tally.fell_back(error)
-    return _original({call})
+def make({cells}):
+    def dispatcher({parameters}):
+        if 0:
+            {cells}
+        _fc_tally.calls += 1
+        try:
+            {checks}
+            return _fc_fast({arguments})
+        except _fc_fallback as error:
+            _fc_tally.fell_back(error)
+        return _fc_original({call})
 """
 _INERT = """\
-def {name}({parameters}):
-    return _original({call})
+def make({cells}):
+    def dispatcher({parameters}):
+        if 0:
+            {cells}
+        return _fc_original({call})
 """
 
 
@@ -92,41 +98,68 @@ class Dispatcher:
             raise TargetError(f"already wrapped by a {_type_name(plain)}")
         self.route = route
         self.site = site
-        self._namespace: dict[str, Any] = {
-            "__builtins__": builtins,  # native code that imports something looks here
-            "_tally": tally,
-            "_fast": route.build(site),
-            "_intact": _not_ready,
-            "_original": _inherited(site) if site.inherited else plain,
-            "_fallback": Exception if route.pure else Declined,
+        self._names = self._watched_names()
+        self._methods = self._watched_methods()
+        self._cells = {
+            "_fc_tally": types.CellType(tally),
+            "_fc_fast": types.CellType(route.build(site)),
+            "_fc_original": types.CellType(_inherited(site) if site.inherited else plain),
+            "_fc_fallback": types.CellType(Exception if route.pure else Declined),
+            "_fc_patched": types.CellType(self._patched),
+            "_fc_guard": types.CellType(None),
+            **{name: types.CellType(None) for name in self._names.values()},
         }
-        self._is_method = isinstance(site.namespace, type) and kind is not staticmethod
         self._codes = {
-            active: _compile(plain, template, self._is_method)
+            active: _compile(plain, template, list(self._cells), self._checks(plain))
             for active, template in ((True, _FAST), (False, _INERT))
         }
+        code = self._codes[False]
+        closure = tuple(self._cells[name] for name in code.co_freevars)
         self.function = types.FunctionType(
-            self._codes[False], self._namespace, plain.__name__, plain.__defaults__
+            code, plain.__globals__, plain.__name__, plain.__defaults__, closure
         )
         self.function.__kwdefaults__ = plain.__kwdefaults__
         functools.update_wrapper(self.function, plain)
         setattr(self.function, _OURS, route.name)
         self.attribute: Any = kind(self.function) if kind else self.function
 
+    def _watched_names(self) -> dict[str, str]:
+        """Globals of the target's module that are compared at each call → cell to compare with."""
+        reads = [self.route.target] if self.route.recursive else []
+        reads += [] if self.site.inherited else self.route.reads
+        split = (read.partition(":") for read in reads)
+        names = [path for module, _, path in split if module == self.route.module]
+        return {name: f"_fc_expected_{name}" for name in names if "." not in name}
+
+    def _watched_methods(self) -> list[str]:
+        """Methods of the target's class that are compared, on the instance, at each call."""
+        owner = self.route.target.rpartition(".")[0]
+        if self.site.inherited or not isinstance(self.site.namespace, type):
+            return []
+        return [read for read in self.route.reads if read.rpartition(".")[0] == owner]
+
+    def _checks(self, plain: types.FunctionType) -> str:
+        tests = [f"{name} is not {cell}" for name, cell in self._names.items()]
+        names = f"if {' or '.join(tests)}: _fc_patched()" if tests else "pass"
+        methods = f"_fc_guard({plain.__code__.co_varnames[0]})" if self._methods else "pass"
+        return f"{names}\n            {methods}"
+
+    def _patched(self) -> None:
+        for name, cell in self._names.items():
+            if vars(self.site.module).get(name) is not self._cells[cell].cell_contents:
+                raise Declined(f"patched: {name}")
+
     def watch(self) -> None:
-        """Compare the collaborators from now on; called when all routes of a module stand."""
-        names: list[tuple[dict[str, Any], str, object]] = []
-        methods: list[tuple[str, object]] = []
-        if self.route.recursive:
-            names.append((vars(self.site.module), self.site.name, self.function))
-        for target in self.route.reads:
-            read = locate(target)
-            if isinstance(read.namespace, types.ModuleType):
-                names.append((vars(read.namespace), read.name, read.original))
-            elif read.namespace is self.site.namespace:
-                methods.append((read.name, read.original))
-        guard = Guard(names, methods)
-        self._namespace["_intact"] = guard.intact_for if self._is_method else guard.intact
+        """Take the collaborators as they are now as the expected ones.
+
+        Called before the route is switched on, when all routes of the module stand.
+        """
+        for name, cell in self._names.items():
+            self._cells[cell].cell_contents = vars(self.site.module)[name]
+        if self._methods:
+            reads = [locate(read) for read in self._methods]
+            guard = Guard([], [(read.name, read.original) for read in reads])
+            self._cells["_fc_guard"].cell_contents = guard.intact_for
 
     def switch(self, active: bool) -> None:
         """Fast, or straight to the original: also for whoever still holds our function."""
@@ -158,10 +191,6 @@ def is_ours(value: Any) -> bool:
     return isinstance(value, types.FunctionType) and _OURS in value.__dict__
 
 
-def _not_ready(*_subject: object) -> None:
-    raise Declined("CrewAI is still importing")
-
-
 def _inherited(site: Site) -> Callable[..., Any]:
     owner, name = site.namespace, site.name
 
@@ -171,29 +200,30 @@ def _inherited(site: Site) -> Callable[..., Any]:
     return next_in_line
 
 
-def _compile(plain: types.FunctionType, template: str, is_method: bool) -> types.CodeType:
+def _compile(
+    plain: types.FunctionType, template: str, cells: list[str], checks: str
+) -> types.CodeType:
     parameters, arguments, call = _parameters(plain)
     code = plain.__code__
     tree = ast.parse(
         template.format(
-            name=_PLACEHOLDER,
+            cells=", ".join(cells),
+            checks=checks,
             parameters=parameters,
             arguments=arguments,
             call=call,
-            subject=code.co_varnames[0] if is_method else "",
         )
     )
     for node in ast.walk(tree):  # every line of ours is the line of the original's `def`
         if isinstance(node, (ast.stmt, ast.expr, ast.arg, ast.excepthandler, ast.keyword)):
             node.lineno = node.end_lineno = code.co_firstlineno
             node.col_offset = node.end_col_offset = 0
-    scratch: dict[str, Any] = {}
-    exec(compile(tree, code.co_filename, "exec"), {}, scratch)
+    outer = compile(tree, code.co_filename, "exec").co_consts[0]
+    dispatcher: types.CodeType = next(c for c in outer.co_consts if isinstance(c, types.CodeType))
     names = {"co_name": code.co_name}
     if sys.version_info >= (3, 11):
         names["co_qualname"] = code.co_qualname
-    compiled: types.CodeType = scratch[_PLACEHOLDER].__code__
-    return compiled.replace(**names)  # type: ignore[arg-type]
+    return dispatcher.replace(**names)  # type: ignore[arg-type]
 
 
 def _parameters(plain: types.FunctionType) -> tuple[str, str, str]:

@@ -27,7 +27,7 @@ def dispatcher_for(target: str, fast: Callable[..., Any], **options: Any) -> Dis
 
 
 def tally_of(dispatcher: Dispatcher) -> Tally:
-    tally: Tally = dispatcher.function.__globals__["_tally"]
+    tally: Tally = dispatcher._cells["_fc_tally"].cell_contents
     return tally
 
 
