@@ -6,7 +6,18 @@ pass through unchanged. A caught panic or an impossible state raises `CoreError`
 from collections.abc import Callable
 from typing import Any, Final, final
 
-__all__: list[str]
+__all__ = [
+    "CoreError",
+    "Declined",
+    "Guard",
+    "__version__",
+    "find_triggered_methods",
+    "interpolate",
+    "private_attribute",
+    "sanitize_tool_name",
+    "start_method_names",
+    "to_serializable",
+]
 __version__: Final[str]
 """Version of the crate."""
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fast_crewai import __version__, startup
+from fast_crewai import __version__, engine, finder
 from fast_crewai.config import Settings
 
 
@@ -39,14 +39,14 @@ class Status:
 
 
 def status() -> Status:
-    registry = startup.registry()
+    registry = engine.registry()
     return Status(
         fast_crewai=__version__,
         crewai=crewai_version(),
         python=platform.python_version(),
-        enabled=registry.settings.enabled and startup.is_started(),
+        enabled=finder.is_started() and engine.is_wanted(),
         components=registry.components(),
-        failure=startup.failure,
+        failure=finder.failure,
     )
 
 

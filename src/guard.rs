@@ -18,6 +18,7 @@ struct Method {
     expected: Py<PyAny>,
 }
 
+/// The collaborators a replaced function relies on.
 #[pyclass(module = "fast_crewai._core")]
 pub struct Guard {
     globals: Vec<Global>,
@@ -33,11 +34,13 @@ impl Guard {
         methods: Vec<(String, Py<PyAny>)>,
     ) -> Self {
         let intern = |name: &str| PyString::intern(py, name).unbind();
-        let globals = globals.into_iter().map(|(namespace, name, expected)| Global {
-            namespace,
-            name: intern(&name),
-            expected,
-        });
+        let globals = globals
+            .into_iter()
+            .map(|(namespace, name, expected)| Global {
+                namespace,
+                name: intern(&name),
+                expected,
+            });
         let methods = methods.into_iter().map(|(name, expected)| Method {
             name: intern(&name),
             expected,
@@ -48,10 +51,12 @@ impl Guard {
         }
     }
 
+    /// Raises Declined("patched: NAME") unless every name still is the expected object.
     fn intact(&self, py: Python<'_>) -> Result<()> {
         guarded(|| self.check_globals(py))
     }
 
+    /// `intact()`, and every method of `obj` must be the expected function, bound to `obj`.
     fn intact_for(&self, obj: &Bound<'_, PyAny>) -> Result<()> {
         guarded(|| {
             self.check_globals(obj.py())?;
@@ -104,8 +109,12 @@ impl Guard {
 fn is_bound(found: &Bound<'_, PyAny>, obj: &Bound<'_, PyAny>, expected: &Py<PyAny>) -> bool {
     let py = obj.py();
     is_method(found)
-        && found.getattr(intern!(py, "__func__")).is_ok_and(|function| function.is(expected))
-        && found.getattr(intern!(py, "__self__")).is_ok_and(|owner| owner.is(obj))
+        && found
+            .getattr(intern!(py, "__func__"))
+            .is_ok_and(|function| function.is(expected))
+        && found
+            .getattr(intern!(py, "__self__"))
+            .is_ok_and(|owner| owner.is(obj))
 }
 
 fn is_method(found: &Bound<'_, PyAny>) -> bool {

@@ -3,7 +3,8 @@
 use crate::errors::{Result, declined};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyList, PyString};
+use pyo3::types::{PyDict, PyInt, PyList, PyString, PyType};
+use std::sync::OnceLock;
 
 const CHANGED: &str = "changed while read";
 
@@ -114,4 +115,30 @@ pub fn exact_i64(value: &Bound<'_, PyAny>, reason: &'static str) -> Result<i64> 
         return declined(reason);
     }
     value.extract().or_else(|_| declined(reason))
+}
+
+/// `type.__getattribute__(class, name)`: a class attribute without the metaclass's `__getattr__`.
+pub fn type_getattr<'py>(
+    class: &Bound<'py, PyType>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
+    static GETATTR: OnceLock<Option<ffi::getattrofunc>> = OnceLock::new();
+    let Some(getattr) = GETATTR.get_or_init(slot_of_type) else {
+        return class.getattr(name);
+    };
+    // SAFETY: the slot of `type` itself, for an instance of `type`; the GIL is held.
+    unsafe {
+        let found = getattr(class.as_ptr(), name.as_ptr());
+        Bound::from_owned_ptr_or_err(class.py(), found)
+    }
+}
+
+fn slot_of_type() -> Option<ffi::getattrofunc> {
+    // SAFETY: PyType_Type is a static type, whose slots may be read from Python 3.10 on; a slot
+    // that isn't null has the type that belongs to its number.
+    unsafe {
+        let slot = ffi::PyType_GetSlot(&raw mut ffi::PyType_Type, ffi::Py_tp_getattro);
+        (!slot.is_null())
+            .then(|| std::mem::transmute::<*mut std::ffi::c_void, ffi::getattrofunc>(slot))
+    }
 }

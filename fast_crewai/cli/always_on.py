@@ -17,7 +17,8 @@ import click
 _NAME = "fast_crewai_startup"
 
 
-def _templates() -> dict[str, str]:
+def templates() -> dict[str, str]:
+    """File name → content, in the order in which they are written."""
     from fast_crewai.cli.bootstrap import bootstrap_folder
 
     return {
@@ -43,7 +44,7 @@ def outdated_files() -> list[Path]:
     folder = site_packages()
     return [
         folder / name
-        for name, text in _templates().items()
+        for name, text in templates().items()
         if not (folder / name).exists() or (folder / name).read_bytes() != text.encode("ascii")
     ]
 
@@ -55,7 +56,7 @@ def enable(*, dry_run: bool = False) -> list[Path]:
     """
     _refuse_managed()
     folder = site_packages()
-    files = [(folder / name, text) for name, text in _templates().items()]
+    files = [(folder / name, text) for name, text in templates().items()]
     for path, text in files:
         if not dry_run:
             _write(path, text)

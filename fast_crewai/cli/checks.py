@@ -7,7 +7,7 @@ import sys
 import click
 
 import fast_crewai
-from fast_crewai import report, startup
+from fast_crewai import engine, report
 from fast_crewai.cli import always_on, inspection
 from fast_crewai.hooks import registry as registries
 from fast_crewai.hooks.registry import ACTIVE
@@ -88,7 +88,7 @@ def _advice(reason: str) -> str:
 
 
 def _areas() -> Check:
-    broken = startup.registry().broken
+    broken = engine.registry().broken
     if not broken:
         return Check("areas", "all loaded")
     text = "; ".join(f"{area}: {reason}" for area, reason in broken.items())
@@ -96,7 +96,7 @@ def _areas() -> Check:
 
 
 def _stale() -> Check:
-    stale = startup.registry().stale_holders()
+    stale = engine.registry().stale_holders()
     if not stale:
         return Check("stale holders", "none")
     text = ", ".join(f"{holder} ({route})" for route, holder in stale)
@@ -109,8 +109,8 @@ def _stale() -> Check:
 
 
 def _settings() -> Check:
-    settings = startup.registry().settings
-    known = set(startup.registry().known_names())
+    settings = engine.registry().settings
+    known = set(engine.registry().known_names())
     words = [*settings.warnings, *sorted(settings.disabled - known)]
     if words:
         return Check(

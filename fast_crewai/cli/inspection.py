@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 import fast_crewai
-from fast_crewai import report, startup
+from fast_crewai import engine, report
 from fast_crewai.cli import always_on
 from fast_crewai.hooks import registry as registries
 
@@ -29,11 +29,11 @@ def live_status() -> report.Status:
     fast_crewai.install()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in startup.registry().modules():
+        for name in engine.registry().modules():
             try:
                 importlib.import_module(name)
             except Exception as error:  # a CrewAI without that module
-                for state in startup.registry().states.values():
+                for state in engine.registry().states.values():
                     if state.route.module == name:
                         state.turn_off(f"{name} can't be imported: {error}")
     return report.status()

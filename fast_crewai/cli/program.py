@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import click
 
-from fast_crewai import config, startup
+from fast_crewai import config, engine
 from fast_crewai.cli.bootstrap import bootstrap_folder
 
 _OWN_OPTIONS_WITH_VALUE = ("--disable", "--report")
@@ -57,7 +57,7 @@ def run_program(
     if not sys.executable:
         raise click.ClickException("sys.executable is empty: there is no Python to start")
     names = config.split_names(disable)
-    registry = startup.registry()
+    registry = engine.registry()
     if unknown := names - set(registry.known_names()):
         raise click.BadParameter(
             str(config.UnknownNameError(unknown, registry.known_names())), param_hint="--disable"

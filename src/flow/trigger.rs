@@ -16,6 +16,7 @@ struct Candidate<'py> {
     fires_once: bool,
 }
 
+/// `crewai.flow.runtime.Flow._find_triggered_methods`, side effects included.
 #[pyfunction]
 pub fn find_triggered_methods<'py>(
     flow: &Bound<'py, PyAny>,
@@ -133,6 +134,7 @@ fn condition_met<'py>(
     Ok(true)
 }
 
+/// `crewai.flow.runtime.Flow._start_method_names`.
 #[pyfunction]
 pub fn start_method_names<'py>(flow: &Bound<'py, PyAny>) -> Result<Bound<'py, PyList>> {
     guarded(|| {

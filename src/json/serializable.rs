@@ -3,14 +3,13 @@
 use crate::errors::{Result, declined, guarded};
 use crate::live::{DictWalk, ListWalk, exact_i64};
 use pyo3::prelude::*;
-use pyo3::types::{
-    PyBool, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple,
-};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple};
 
 /// From this depth on the original works alone. Depth grows along every path, through the
 /// original and back, so this bounds the native stack whatever calls us again.
 const MAX_NATIVE_DEPTH: i64 = 100;
 
+/// `crewai.utilities.serialization.to_serializable` for plain data.
 #[pyfunction]
 pub fn to_serializable<'py>(
     obj: &Bound<'py, PyAny>,
@@ -95,13 +94,21 @@ impl<'py> Walker<'_, 'py> {
             return self.hand_over(obj, depth);
         }
         if let Ok(dict) = obj.cast_exact::<PyDict>() {
-            self.within(obj, "<circular_ref:dict>", |walker| walker.dict(dict, depth + 1))
+            self.within(obj, "<circular_ref:dict>", |walker| {
+                walker.dict(dict, depth + 1)
+            })
         } else if let Ok(list) = obj.cast_exact::<PyList>() {
-            self.within(obj, "<circular_ref:list>", |walker| walker.list(list, depth + 1))
+            self.within(obj, "<circular_ref:list>", |walker| {
+                walker.list(list, depth + 1)
+            })
         } else if let Ok(tuple) = obj.cast_exact::<PyTuple>() {
-            self.within(obj, "<circular_ref:tuple>", |walker| walker.tuple(tuple, depth + 1))
+            self.within(obj, "<circular_ref:tuple>", |walker| {
+                walker.tuple(tuple, depth + 1)
+            })
         } else if let Ok(set) = obj.cast_exact::<PySet>() {
-            self.within(obj, "<circular_ref:set>", |walker| walker.set(set, depth + 1))
+            self.within(obj, "<circular_ref:set>", |walker| {
+                walker.set(set, depth + 1)
+            })
         } else {
             self.hand_over(obj, depth)
         }

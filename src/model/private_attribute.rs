@@ -1,7 +1,7 @@
 //! Private attributes, as `BaseModel.__getattr__` finds them.
 
 use crate::errors::{Error, Result, declined, guarded};
-use crate::live::generic_getattr;
+use crate::live::{generic_getattr, type_getattr};
 use pyo3::exceptions::{PyAttributeError, PyException};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -40,6 +40,7 @@ fn known(py: Python<'_>) -> Result<&Known> {
     })
 }
 
+/// `pydantic.main.BaseModel.__getattr__` for private attributes that are set.
 #[pyfunction]
 pub fn private_attribute<'py>(
     obj: &Bound<'py, PyAny>,
@@ -61,7 +62,9 @@ pub fn private_attribute<'py>(
         // Not the generic lookup: the original honours an overridden __getattribute__ here.
         let private = obj.getattr(intern!(py, "__pydantic_private__"));
         match private.map(|private| private.cast_into_exact::<PyDict>()) {
-            Ok(Ok(private)) => private.get_item(name)?.map_or_else(|| declined("not set"), Ok),
+            Ok(Ok(private)) => private
+                .get_item(name)?
+                .map_or_else(|| declined("not set"), Ok),
             _ => declined("no private state"),
         }
     })
@@ -146,7 +149,10 @@ fn next_is_base(
             below = !parent.is(owner);
             continue;
         }
-        match parent.getattr(intern!(py, "__getattr__")) {
+        let Ok(parent_class) = parent.cast::<PyType>() else {
+            return Ok(false);
+        };
+        match type_getattr(&parent_class, intern!(py, "__getattr__")) {
             Ok(found) if found.is(base_getattr) => {}
             Ok(_) => return Ok(false),
             Err(error) if error.is_instance_of::<PyAttributeError>(py) => return Ok(false),

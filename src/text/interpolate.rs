@@ -40,7 +40,9 @@ impl<'a> Template<'a> {
     /// The variable names, one for each occurrence.
     pub fn names(&self) -> impl Iterator<Item = &'a str> {
         let text = self.text;
-        self.spans.iter().map(move |&(start, end)| &text[start + 1..end - 1])
+        self.spans
+            .iter()
+            .map(move |&(start, end)| &text[start + 1..end - 1])
     }
 
     /// The text with `values[i]` for the i-th occurrence; `None` when it grows too large.
@@ -153,7 +155,10 @@ mod tests {
         };
         assert_eq!(fill("{{a}} {b}", value).as_deref(), Some("B B"));
         assert_eq!(fill("{b{c} {b}", value).as_deref(), Some("B B"));
-        assert_eq!(fill("{\"k\": {a}} {b}", value).as_deref(), Some("{\"k\": b} B"));
+        assert_eq!(
+            fill("{\"k\": {a}} {b}", value).as_deref(),
+            Some("{\"k\": b} B")
+        );
     }
 
     #[test]

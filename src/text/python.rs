@@ -10,8 +10,12 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 /// Deeper values are left to the original, whose recursion Python bounds.
 const MAX_DEPTH: usize = 100;
 
+/// `crewai.utilities.string_utils.sanitize_tool_name` for short ASCII names.
 #[pyfunction]
-pub fn sanitize_tool_name(name: &Bound<'_, PyAny>, max_length: &Bound<'_, PyAny>) -> Result<String> {
+pub fn sanitize_tool_name(
+    name: &Bound<'_, PyAny>,
+    max_length: &Bound<'_, PyAny>,
+) -> Result<String> {
     guarded(|| {
         let Ok(name) = name.cast_exact::<PyString>() else {
             return declined("name is not a plain str");
@@ -25,6 +29,7 @@ pub fn sanitize_tool_name(name: &Bound<'_, PyAny>, max_length: &Bound<'_, PyAny>
     })
 }
 
+/// `crewai.utilities.string_utils.interpolate_only` for exact builtin types.
 #[pyfunction]
 pub fn interpolate<'py>(
     input_string: &Bound<'py, PyAny>,
@@ -79,7 +84,10 @@ fn value_text(value: Bound<'_, PyAny>) -> Result<Bound<'_, PyString>> {
     match value.cast_into_exact::<PyString>() {
         Ok(text) => Ok(text),
         // The original raises the same error (an int of too many digits).
-        Err(other) => other.into_inner().str().or_else(|_| declined("value has no str()")),
+        Err(other) => other
+            .into_inner()
+            .str()
+            .or_else(|_| declined("value has no str()")),
     }
 }
 

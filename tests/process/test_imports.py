@@ -15,9 +15,8 @@ THREADS = """
     fired = []
     if {other_first}:  # somebody's hooks put wrapt's own finder in place before us
         wrapt.register_post_import_hook(lambda m: fired.append(m.__name__), "crewai.sub")
-    from fast_crewai import startup
-    startup.start()
-    startup.activate()
+    import fast_crewai
+    fast_crewai.install()
     wrapt.register_post_import_hook(lambda m: fired.append(m.__name__), "crewai.sub")
     def package():
         import crewai

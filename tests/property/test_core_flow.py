@@ -6,15 +6,19 @@ os.environ.setdefault("CREWAI_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("OTEL_SDK_DISABLED", "true")
 
 import copy
+import warnings
 from collections import Counter
 
 import pytest
-from crewai.flow.flow import Flow, and_, listen, or_, router, start
-from crewai.flow.flow_definition import FlowDefinition, FlowMethodDefinition
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fast_crewai import _core
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # CrewAI's own imports warn
+    from crewai.flow.flow import Flow, and_, listen, or_, router, start
+    from crewai.flow.flow_definition import FlowDefinition, FlowMethodDefinition
 
 SETTINGS = settings(
     max_examples=800, deadline=None, suppress_health_check=list(HealthCheck), database=None
@@ -80,9 +84,20 @@ conditions = st.recursive(
     max_leaves=8,
 )
 odd_conditions = st.sampled_from(
-    [{}, {"and": ["a"], "or": ["b", "c"]}, {"or": "ab"}, {"or": ("a", "b")}, {"xor": ["a"]}]
-    + [{"or": ["a", {"and": None}]}, {"or": ["a", 1]}, Text("a"), {"or": [Text("a"), "b"]}]
-    + [{"and": ["a"], "type": "x"}, 1, ["a"]]
+    [
+        {},
+        {"and": ["a"], "or": ["b", "c"]},
+        {"or": "ab"},
+        {"or": ("a", "b")},
+        {"xor": ["a"]},
+        {"or": ["a", {"and": None}]},
+        {"or": ["a", 1]},
+        {"or": [Text("a"), "b"]},
+        {"and": ["a"], "type": "x"},
+        Text("a"),
+        ["a"],
+        1,
+    ]
 )
 plain_methods = st.builds(
     method, st.none() | conditions, st.booleans(), st.sampled_from([None, True, False, "a"])
@@ -96,7 +111,9 @@ odd_methods = st.builds(
 )
 method_names = st.sampled_from([f"m{i}" for i in range(8)] + ["é"])
 plain_tables = st.dictionaries(method_names, plain_methods, max_size=8)
-odd_tables = st.dictionaries(method_names | st.just(Text("t")), plain_methods | odd_methods, max_size=5)
+odd_tables = st.dictionaries(
+    method_names | st.just(Text("t")), plain_methods | odd_methods, max_size=5
+)
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("find"), events, st.booleans()),

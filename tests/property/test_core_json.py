@@ -7,15 +7,19 @@ os.environ.setdefault("OTEL_SDK_DISABLED", "true")
 
 import dataclasses
 import enum
+import warnings
 from collections import Counter, OrderedDict
 
 import pytest
-from crewai.utilities.serialization import to_serializable
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from fast_crewai import _core
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # CrewAI's own imports warn
+    from crewai.utilities.serialization import to_serializable
 
 SETTINGS = settings(
     max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck), database=None

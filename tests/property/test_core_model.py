@@ -110,7 +110,7 @@ def test_every_combination():
     counts = Counter()
     for model, how, name in itertools.product(MODELS, HOWS, NAMES):
         compare(counts, build(model, how), name)
-    assert counts["served"] == 32, counts
+    assert counts["served"] == 35, counts
 
 
 def test_defaults_of_any_kind():
@@ -119,7 +119,9 @@ def test_defaults_of_any_kind():
     plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
 
     @settings(SETTINGS, max_examples=200)
-    @given(odd | plain | st.lists(plain, max_size=2) | st.dictionaries(st.text(), plain, max_size=2))
+    @given(
+        odd | plain | st.lists(plain, max_size=2) | st.dictionaries(st.text(), plain, max_size=2)
+    )
     def check(value):
         class Made(Owner):
             _value: object = PrivateAttr(value)

@@ -1,4 +1,4 @@
-"""startup → finder → registry → areas → dispatch → _core: no file imports upwards."""
+"""finder → engine → registry → areas → dispatch → _core: no file imports upwards."""
 
 import ast
 from pathlib import Path
@@ -12,19 +12,19 @@ LEVELS = {
     "_core": 0,
     "config": 0,
     "hooks": 0,
-    "hooks.finder": 1,
     "hooks.fingerprint": 1,
     "hooks.route": 1,
     "hooks.dispatch": 2,
     "hooks.areas": 2,
     "hooks.registry": 3,
-    "startup": 4,
-    "report": 5,
-    "tables": 5,
-    "session": 6,
-    "pytest_plugin": 6,
-    "cli": 6,
-    "__main__": 7,
+    "engine": 4,
+    "finder": 5,
+    "report": 6,
+    "tables": 6,
+    "session": 7,
+    "pytest_plugin": 7,
+    "cli": 7,
+    "__main__": 8,
 }
 
 
@@ -71,7 +71,7 @@ def test_only_config_reads_the_environment() -> None:
 
 
 def test_importing_the_package_is_light() -> None:
-    for module in ("__init__.py", "startup.py", "hooks/__init__.py", "hooks/finder.py"):
+    for module in ("__init__.py", "finder.py"):
         tree = ast.parse((PACKAGE / module).read_text("utf-8"))
         top = {
             name

@@ -1,0 +1,93 @@
+"""The one registry of this process: loaded with the first CrewAI module, told what to apply."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from types import ModuleType
+
+from fast_crewai import __version__, config
+from fast_crewai.hooks.registry import Registry
+
+_lock = threading.RLock()
+_registry: Registry | None = None
+_active = False  # the registry has been told what to apply
+_hooked: set[str] = set()  # modules with a post-import hook of ours
+_warned: set[str] = set()
+
+
+def registry() -> Registry:
+    """The registry, loaded at its first use; nothing is applied by that."""
+    global _registry
+    with _lock:
+        if _registry is None:
+            _registry = Registry.load(__version__)
+        return _registry
+
+
+def activate(settings: config.Settings | None = None) -> bool:
+    """Apply the routes to the CrewAI modules that are loaded, and have the others' ready.
+
+    Returns False when the user has switched everything off.
+    """
+    global _active
+    with _lock:
+        settings = settings or config.load()
+        registry().configure(settings)
+        _active = True
+        if settings.enabled:
+            _register_hooks()
+        _warn(settings)
+        return settings.enabled
+
+
+def deactivate() -> None:
+    """Put every original back."""
+    global _active
+    with _lock:
+        _active = False
+        if _registry is not None:
+            _registry.uninstall()
+
+
+def end(module: ModuleType, name: str) -> None:
+    """A CrewAI module has been executed: fire wrapt's hooks (ours among them)."""
+    wrapt = sys.modules.get("wrapt")
+    if wrapt is not None:
+        wrapt.notify_module_loaded(module)  # an exception of somebody's hook is theirs to raise
+    if _registry is not None and _active:
+        _registry.module_loaded(module, name)  # again: wrapt fires once, reloads come twice
+        if name == "crewai":  # its last statements write into other modules
+            _registry.recheck()
+
+
+def is_active() -> bool:
+    """Whether ``activate`` has been called (and ``deactivate`` not since)."""
+    return _active
+
+
+def is_wanted() -> bool:
+    """Whether the user hasn't switched everything off, for good or for a while."""
+    settings = _registry.settings if _registry is not None and _active else config.load()
+    return settings.enabled and not (_registry is not None and _registry.paused)
+
+
+def _register_hooks() -> None:
+    import wrapt
+
+    for name in registry().modules():
+        if name not in sys.modules and name not in _hooked:
+            _hooked.add(name)
+            wrapt.register_post_import_hook(registry().module_loaded, name)
+
+
+def _warn(settings: config.Settings) -> None:
+    messages = list(settings.warnings)
+    known = registry().known_names()
+    if unknown := settings.disabled - set(known):
+        messages.append(f"FAST_CREWAI_DISABLE: {config.UnknownNameError(unknown, known)}")
+    for message in messages:
+        if message not in _warned:
+            _warned.add(message)
+            warnings.warn(f"fast_crewai: {message}", RuntimeWarning, stacklevel=2)
