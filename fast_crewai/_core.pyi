@@ -30,24 +30,14 @@ class CoreError(Exception):
 
 @final
 class Guard:
-    """The collaborators a replaced function relies on."""
+    """The methods that a replaced method relies on."""
 
-    def __new__(
-        cls,
-        globals: list[tuple[dict[str, Any], str, object]],  # noqa: A002
-        methods: list[tuple[str, object]],
-    ) -> Guard:
-        """`globals`: (namespace, name, expected object); `methods`: (name, expected function).
+    def __new__(cls, methods: list[tuple[str, object]]) -> Guard:
+        """`methods`: (name, expected function). Raises TypeError if an entry has another shape."""
 
-        Raises TypeError if an entry has another shape."""
-
-    def intact(self) -> None:
-        """Raises Declined("patched: NAME") if some `namespace[name] is not expected`, or is
-        missing."""
-
-    def intact_for(self, obj: object) -> None:
-        """`intact()`, and `obj.NAME` must be a bound method of `obj` whose `__func__` is the
-        expected function. Reads attributes as Python does: the instance, its class, `__getattr__`.
+    def intact(self, obj: object) -> None:
+        """Each `obj.NAME` must be a bound method of `obj` whose `__func__` is the expected
+        function. Reads attributes as Python does: the instance, its class, `__getattr__`.
 
         Raises Declined("overridden: NAME") if one isn't, or reading it raises."""
 
@@ -99,10 +89,15 @@ def start_method_names(flow: Any) -> list[str]:
     Raises Declined as `find_triggered_methods` does, or if a `start` isn't an exact bool, str,
     dict or None."""
 
-def private_attribute(obj: Any, name: str, owner: type, base_getattr: Callable[..., Any]) -> Any:
-    """Mirrors pydantic.main.BaseModel.__getattr__ (2.11 to 2.12) for private attributes that are
-    set, as `super(owner, obj).__getattr__(name)` would find them.
+class PrivateAttributes:
+    """Mirrors pydantic.main.BaseModel.__getattr__ (2.11 to 2.12) as `super(owner, obj)` finds it."""
 
-    Raises Declined if `name` isn't an exact str or a private attribute, its default might be a
-    descriptor (anything but PydanticUndefined, None and exact builtin values), the value isn't
-    set, or `super(owner, obj).__getattr__` isn't `base_getattr`."""
+    def __new__(cls, owner: object, base_getattr: object) -> PrivateAttributes:
+        """`base_getattr` is `BaseModel.__getattr__`; `owner` the class that gets our own."""
+
+    def read(self, obj: object, name: object) -> Any:
+        """The value of a private attribute that is set; for anything else (no private attribute,
+        not set, a default that might be a descriptor) what `base_getattr(obj, name)` returns or
+        raises. No side effects of its own.
+
+        Raises Declined if `super(owner, obj).__getattr__` isn't `base_getattr`."""

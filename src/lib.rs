@@ -27,7 +27,7 @@ mod _core {
     #[pymodule_export]
     use crate::json::serializable::to_serializable;
     #[pymodule_export]
-    use crate::model::private_attribute::private_attribute;
+    use crate::model::private_attribute::PrivateAttributes;
     #[pymodule_export]
     use crate::text::python::{interpolate, sanitize_tool_name};
 

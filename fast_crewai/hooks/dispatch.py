@@ -158,15 +158,17 @@ class Dispatcher:
             self._cells[cell].cell_contents = vars(self.site.module)[name]
         if self._methods:
             reads = [locate(read) for read in self._methods]
-            guard = Guard([], [(read.name, read.original) for read in reads])
-            self._cells["_fc_guard"].cell_contents = guard.intact_for
+            guard = Guard([(read.name, read.original) for read in reads])
+            self._cells["_fc_guard"].cell_contents = guard.intact
 
     def switch(self, active: bool) -> None:
         """Fast, or straight to the original: also for whoever still holds our function."""
         self.function.__code__ = self._codes[active]
+        if self.site.inherited:  # nobody holds it, and without ours the look-up is direct
+            self.put() if active else self.take_away()
 
     def stands(self) -> bool:
-        """Whether our function is what CrewAI finds at the target."""
+        """Whether our function is at the target."""
         return vars(self.site.namespace).get(self.site.name) is self.attribute
 
     def put(self) -> None:

@@ -3,6 +3,7 @@
 use crate::errors::{Error, Result, declined, guarded};
 use crate::live::{generic_getattr, type_getattr};
 use pyo3::exceptions::{PyAttributeError, PyException};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -40,34 +41,78 @@ fn known(py: Python<'_>) -> Result<&Known> {
     })
 }
 
-/// `pydantic.main.BaseModel.__getattr__` for private attributes that are set.
-#[pyfunction]
-pub fn private_attribute<'py>(
+/// `super(owner, obj).__getattr__` where that is `BaseModel`'s.
+#[pyclass(module = "fast_crewai._core")]
+pub struct PrivateAttributes {
+    owner: Option<Py<PyAny>>,
+    base_getattr: Option<Py<PyAny>>,
+}
+
+#[pymethods]
+impl PrivateAttributes {
+    #[new]
+    fn new(owner: Py<PyAny>, base_getattr: Py<PyAny>) -> Self {
+        PrivateAttributes {
+            owner: Some(owner),
+            base_getattr: Some(base_getattr),
+        }
+    }
+
+    fn read<'py>(
+        &self,
+        obj: &Bound<'py, PyAny>,
+        name: &Bound<'py, PyAny>,
+    ) -> Result<Bound<'py, PyAny>> {
+        let py = obj.py();
+        let (Some(owner), Some(base_getattr)) = (&self.owner, &self.base_getattr) else {
+            return declined("cleared");
+        };
+        let base_getattr = base_getattr.bind(py);
+        // Reading has no side effects, so that a panic may start again with the original.
+        let found = match guarded(|| find(obj, name, owner.bind(py), base_getattr)) {
+            Err(Error::Internal(_)) => return declined("internal error"),
+            found => found?,
+        };
+        // Everything else is `BaseModel.__getattr__`'s to answer, or to raise.
+        found.map_or_else(|| Ok(base_getattr.call1((obj, name))?), Ok)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> std::result::Result<(), PyTraverseError> {
+        visit.call(&self.owner)?;
+        visit.call(&self.base_getattr)
+    }
+
+    fn __clear__(&mut self) {
+        self.owner = None;
+        self.base_getattr = None;
+    }
+}
+
+/// The value of a private attribute that is set; `None` for what only the original knows.
+fn find<'py>(
     obj: &Bound<'py, PyAny>,
     name: &Bound<'py, PyAny>,
     owner: &Bound<'py, PyAny>,
     base_getattr: &Bound<'py, PyAny>,
-) -> Result<Bound<'py, PyAny>> {
-    guarded(|| {
-        let Ok(name) = name.cast_exact::<PyString>() else {
-            return declined("name is not a plain str");
-        };
-        let py = obj.py();
-        let known = known(py)?;
-        let Some(attribute) = lookup(obj, intern!(py, "__private_attributes__"), name)? else {
-            return declined("not a private attribute");
-        };
-        check_not_descriptor(&attribute, known)?;
-        check_base(obj, owner, base_getattr, known)?;
-        // Not the generic lookup: the original honours an overridden __getattribute__ here.
-        let private = obj.getattr(intern!(py, "__pydantic_private__"));
-        match private.map(|private| private.cast_into_exact::<PyDict>()) {
-            Ok(Ok(private)) => private
-                .get_item(name)?
-                .map_or_else(|| declined("not set"), Ok),
-            _ => declined("no private state"),
-        }
-    })
+) -> Result<Option<Bound<'py, PyAny>>> {
+    let py = obj.py();
+    let known = known(py)?;
+    check_base(obj, owner, base_getattr, known)?;
+    let Ok(name) = name.cast_exact::<PyString>() else {
+        return Ok(None);
+    };
+    let Some(attribute) = lookup(obj, intern!(py, "__private_attributes__"), name)? else {
+        return Ok(None);
+    };
+    if !is_plain(&attribute, known) {
+        return Ok(None);
+    }
+    // Not the generic lookup: the original honours an overridden __getattribute__ here.
+    let private = obj.getattr(intern!(py, "__pydantic_private__"));
+    match private.map(|private| private.cast_into_exact::<PyDict>()) {
+        Ok(Ok(private)) => Ok(private.get_item(name)?),
+        _ => Ok(None),
+    }
 }
 
 /// `object.__getattribute__(obj, attribute).get(name)` for an exact dict.
@@ -78,20 +123,16 @@ fn lookup<'py>(
 ) -> Result<Option<Bound<'py, PyAny>>> {
     match generic_getattr(obj, attribute).map(|found| found.cast_into_exact::<PyDict>()) {
         Ok(Ok(attributes)) => Ok(attributes.get_item(name)?),
-        _ => declined("no private attributes"),
+        _ => Ok(None),
     }
 }
 
 /// `not hasattr(attribute, "__get__")`, which `ModelPrivateAttr` answers by its default.
-fn check_not_descriptor(attribute: &Bound<'_, PyAny>, known: &Known) -> Result<()> {
-    if !is_type(attribute, &known.private_attr) {
-        return declined("private attribute of an unknown type");
-    }
-    let py = attribute.py();
-    match generic_getattr(attribute, intern!(py, "default")) {
-        Ok(default) if default.is(&known.undefined) || has_no_get(&default) => Ok(()),
-        _ => declined("default may be a descriptor"),
-    }
+fn is_plain(attribute: &Bound<'_, PyAny>, known: &Known) -> bool {
+    let default = intern!(attribute.py(), "default");
+    is_type(attribute, &known.private_attr)
+        && generic_getattr(attribute, default)
+            .is_ok_and(|default| default.is(&known.undefined) || has_no_get(&default))
 }
 
 fn is_type(obj: &Bound<'_, PyAny>, expected: &Py<PyAny>) -> bool {

@@ -1,4 +1,4 @@
-"""`_core.private_attribute` against pydantic's `__getattr__`, and `_core.Guard`."""
+"""`_core.PrivateAttributes` against pydantic's `__getattr__`, and `_core.Guard`."""
 
 import gc
 import itertools
@@ -94,23 +94,37 @@ def build(model, how):
 HOWS = ["plain", "construct", "bare", "none", "emptied", "shadowed"]
 
 
+def read(obj, name, owner=Owner, base=BASE):
+    return _core.PrivateAttributes(owner, base).read(obj, name)
+
+
+def outcome(function, *args):
+    try:
+        return function(*args)
+    except _core.Declined:
+        raise
+    except Exception as error:
+        return type(error), str(error)
+
+
 def compare(counts, obj, name):
     try:
-        found = _core.private_attribute(obj, name, Owner, BASE)
+        found = outcome(read, obj, name)
     except _core.Declined as reason:
         assert len(reason.args[0]) < 60
         counts["declined"] += 1
     else:
         counts["served"] += 1
         assert super(Owner, obj).__getattr__.__func__ is BASE
-        assert found is BASE(obj, name)
+        expected = outcome(BASE, obj, name)
+        assert found is expected or found == expected
 
 
 def test_every_combination():
     counts = Counter()
     for model, how, name in itertools.product(MODELS, HOWS, NAMES):
         compare(counts, build(model, how), name)
-    assert counts["served"] == 35, counts
+    assert counts["served"] > 300 and counts["declined"] > 200, counts
 
 
 def test_defaults_of_any_kind():
@@ -134,41 +148,47 @@ def test_defaults_of_any_kind():
 
 @pytest.mark.parametrize("model", [Owner, Child, Both, Beside])
 @pytest.mark.parametrize("name", ["_number", "_made", "_text"])
-def test_ordinary_attributes_are_served(model, name):
+def test_ordinary_attributes_never_reach_pydantic(model, name, monkeypatch):
+    def must_not_run(self, item):
+        raise AssertionError(item)
+
     obj = model()
-    assert _core.private_attribute(obj, name, Owner, BASE) is getattr(obj, name)
+    expected = getattr(obj, name)
+    monkeypatch.setattr(BaseModel, "__getattr__", must_not_run)
+    assert read(obj, name, Owner, must_not_run) is expected
 
 
 def declined(*args):
     with pytest.raises(_core.Declined) as caught:
-        _core.private_attribute(*args)
+        read(*args)
     return caught.value.args[0]
 
 
 def test_someone_elses_getattr_is_honoured(monkeypatch):
-    assert declined(Intercepted(), "_number", Owner, BASE) == "another __getattr__"
+    assert declined(Intercepted(), "_number") == "another __getattr__"
     monkeypatch.setattr(BaseModel, "__getattr__", lambda self, name: "patched")
-    assert declined(Owner(), "_number", Owner, BASE) == "another __getattr__"
-    assert declined(Beside(), "_number", Owner, BASE) == "another __getattr__"
+    assert declined(Owner(), "_number") == "another __getattr__"
+    assert declined(Beside(), "_number") == "another __getattr__"
 
 
 def test_a_getattr_added_later_is_seen(monkeypatch):
     obj = Beside()
-    assert _core.private_attribute(obj, "_number", Owner, BASE) == 0
+    assert read(obj, "_number") == 0
     monkeypatch.setattr(Mixin, "__getattr__", lambda self, name: "mixed in", raising=False)
-    assert declined(obj, "_number", Owner, BASE) == "another __getattr__"
+    assert declined(obj, "_number") == "another __getattr__"
 
 
-@pytest.mark.parametrize("name", ["_unset", "_descriptor", "_function", "field", "nothing", 1])
-def test_others_are_declined(name):
-    declined(Owner(), name, Owner, BASE)
+def test_a_users_exception_passes_through():
+    with pytest.raises(AttributeError, match="object has no attribute '_unset'") as caught:
+        read(Owner(), "_unset")
+    assert isinstance(caught.value.__cause__, KeyError)
 
 
 def test_odd_objects_are_declined():
     for obj in (object(), Owner, None, types.SimpleNamespace(), Middle()):
-        declined(obj, "_number", Owner, BASE)
-    declined(Owner(), "_number", object(), BASE)
-    declined(Owner(), "_number", BaseModel, BASE)
+        declined(obj, "_number")
+    declined(Owner(), "_number", object())
+    declined(Owner(), "_number", BaseModel)
 
 
 class Worker:
@@ -185,23 +205,10 @@ def reason(check, *args):
     return caught.value.args[0]
 
 
-def test_guarded_globals():
-    namespace = {"f": len, "g": max}
-    guard = _core.Guard([(namespace, "f", len), (namespace, "g", max)], [])
-    assert guard.intact() is None
-    namespace["g"] = min
-    assert reason(guard.intact) == "patched: g"
-    assert reason(guard.intact_for, object()) == "patched: g"
-    del namespace["f"]
-    assert reason(guard.intact) == "patched: f"
-    namespace.update(f=len, g=max)
-    assert guard.intact() is None
-
-
 def test_guarded_methods():
-    guard = _core.Guard([], [("work", Worker.work), ("rest", Worker.rest)])
+    guard = _core.Guard([("work", Worker.work), ("rest", Worker.rest)])
     worker = Worker()
-    assert guard.intact_for(worker) is None
+    assert guard.intact(worker) is None
 
     class Lazy(Worker):
         def work(self):
@@ -218,14 +225,14 @@ def test_guarded_methods():
     class Classy(Worker):
         rest = classmethod(Worker.rest)
 
-    assert reason(guard.intact_for, Lazy()) == "overridden: work"
+    assert reason(guard.intact, Lazy()) == "overridden: work"
     for odd in (Static(), Failing(), Classy()):
-        assert reason(guard.intact_for, odd) == "overridden: rest"
-    assert reason(guard.intact_for, None) == "overridden: work"
+        assert reason(guard.intact, odd) == "overridden: rest"
+    assert reason(guard.intact, None) == "overridden: work"
     worker.work = Worker().work
-    assert reason(guard.intact_for, worker) == "overridden: work"
+    assert reason(guard.intact, worker) == "overridden: work"
     worker.work = types.MethodType(Worker.work, worker)
-    assert guard.intact_for(worker) is None
+    assert guard.intact(worker) is None
 
 
 def test_a_guard_in_a_cycle_is_collected():
@@ -233,19 +240,18 @@ def test_a_guard_in_a_cycle_is_collected():
         pass
 
     watched = Watched()
-    namespace = {"watched": watched}
-    namespace["guard"] = _core.Guard([(namespace, "watched", watched)], [("m", watched)])
+    watched.guards = [_core.Guard([("m", watched)]), _core.PrivateAttributes(watched, watched)]
     alive = weakref.ref(watched)
-    del watched, namespace
+    del watched
     gc.collect()
     assert alive() is None
 
 
 def test_reasons_stay_short():
-    assert len(reason(_core.Guard([({}, "n" * 100, 1)], []).intact)) < 60
+    assert len(reason(_core.Guard([("n" * 100, 1)]).intact, object())) < 60
 
 
-def test_wrong_entries():
-    for globals_, methods in [([("a", "b", 1)], []), ([], [(1, 2)]), (None, [])]:
-        with pytest.raises(TypeError):
-            _core.Guard(globals_, methods)
+@pytest.mark.parametrize("methods", [[(1, 2)], None, [("a", 1, 2)]])
+def test_wrong_entries(methods):
+    with pytest.raises(TypeError):
+        _core.Guard(methods)

@@ -6,11 +6,8 @@ them per step. The classes get a ``__getattr__`` of their own that knows just th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from fast_crewai import _core
-from fast_crewai.hooks.route import Route, Site
+from fast_crewai.hooks.route import Route
 
 
 def private_attributes(component: str, owner: str) -> Route:
@@ -19,20 +16,9 @@ def private_attributes(component: str, owner: str) -> Route:
         name=f"{component}.private-attributes-{owner.partition(':')[2].lower()}",
         target=f"{owner}.__getattr__",
         why="hundreds of reads per agent step go through pydantic's __getattr__",
-        build=_build,
-        pure=True,
+        build=lambda site: _core.PrivateAttributes(site.namespace, site.original).read,
         reads=(
             "pydantic.main:BaseModel.__getattr__",
             "pydantic.fields:ModelPrivateAttr.__getattr__",
         ),
     )
-
-
-def _build(site: Site) -> Callable[..., Any]:
-    owner: Any = site.namespace
-    inherited, read = site.original, _core.private_attribute
-
-    def fast(self: Any, item: Any) -> Any:
-        return read(self, item, owner, inherited)
-
-    return fast
