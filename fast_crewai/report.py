@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fast_crewai import __version__, engine, finder
+from fast_crewai import __version__, config, engine, finder
 from fast_crewai.config import Settings
 
 
@@ -38,8 +38,11 @@ class Status:
         return [route for part in self.components.values() for route in part["routes"]]
 
 
-def status() -> Status:
+def status(settings: Settings | None = None) -> Status:
+    """The state of this process. Until CrewAI is imported, of what ``settings`` will make of it."""
     registry = engine.registry()
+    if finder.is_started() and not engine.is_active():
+        registry.choose(settings or config.load())
     return Status(
         fast_crewai=__version__,
         crewai=crewai_version(),
@@ -61,25 +64,27 @@ def crewai_version() -> str | None:
 
 
 def at_exit(settings: Settings) -> None:
-    """Write the report file and, with ``-v``, print the table on stderr. Never raises."""
-    try:
-        current = status()
-        if settings.report is not None:
-            write(current, Path(settings.report))
-        if settings.verbose:
-            from fast_crewai.tables import print_routes
+    """Write the report file and, with ``-v``, print the table on stderr."""
+    current = status(settings)
+    if settings.report is not None:
+        write(current, Path(settings.report))
+    if settings.verbose:
+        from fast_crewai.tables import print_routes
 
-            print_routes(current, sys.stderr, only_called=True)
-    except Exception as error:
-        if sys.stderr is not None:
-            print(f"fast_crewai: the report could not be written: {error}", file=sys.stderr)
+        print_routes(current, sys.stderr, only_called=True)
 
 
 def write(current: Status, path: Path) -> None:
     """Write the status as JSON, at once or not at all. Raises OSError."""
+    text = json.dumps(current.as_dict(), indent=2) + "\n"
+    if path.exists() and (not path.is_file() or path.is_relative_to("/dev")):
+        with path.open("a", encoding="utf-8") as pipe:  # not a file that could be replaced
+            pipe.write(text)
+        return
+    path = path.resolve()  # a link stays a link
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        scratch.write_text(json.dumps(current.as_dict(), indent=2) + "\n", encoding="utf-8")
+        scratch.write_text(text, encoding="utf-8")
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)

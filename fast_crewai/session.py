@@ -1,24 +1,36 @@
-"""What an interpreter that ``run`` started does first; called by our ``sitecustomize``."""
+"""What an interpreter that ``run`` started does first; called by our ``sitecustomize``.
 
-from __future__ import annotations
+It imports only what Python has in itself: a module that is loaded here would hide the one of the
+same name in the program's folder. The rest is loaded at exit, with the search path of now.
+"""
 
 import atexit
+import os
+import sys
 
-from fast_crewai import config, finder
+from fast_crewai import finder
 
 
 def start() -> None:
     """Turn the accelerator on and, in the program's own process, report at exit. Never raises."""
     finder.start()
+    pid = os.getpid()
+    for name, value in os.environ.items():
+        if name.startswith("FAST_CREWAI_RUN_") and value.startswith(f"{pid}:"):
+            atexit.register(_report, pid, dict(os.environ), list(sys.path))
+            break
+
+
+def _report(pid: int, environ: "dict[str, str]", path: "list[str]") -> None:
+    if pid != os.getpid():  # a fork of the program that ends as a program does
+        return
+    programs, sys.path[:] = list(sys.path), path
     try:
-        settings = config.load()
-        if settings.report is not None or settings.verbose:
-            atexit.register(_report, settings)
-    except Exception as error:
-        finder.failure = f"{type(error).__name__}: {error}"
+        from fast_crewai import config, report
 
-
-def _report(settings: config.Settings) -> None:
-    from fast_crewai import report  # not before: most children never report
-
-    report.at_exit(settings)
+        report.at_exit(config.load(environ))
+    except Exception as error:  # the program's modules may have taken names that we need
+        if sys.stderr is not None:
+            print(f"fast_crewai: the report could not be written: {error}", file=sys.stderr)
+    finally:
+        sys.path[:] = programs

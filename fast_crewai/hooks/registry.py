@@ -73,8 +73,8 @@ class Registry:
 
     # ------------------------------------------------------------------ switches
 
-    def configure(self, settings: Settings) -> None:
-        """Take new settings: routes they disable are taken away, the others (re)applied."""
+    def choose(self, settings: Settings) -> None:
+        """Take new settings: routes they disable are taken away, the others wait."""
         with self._lock:
             self.settings = settings
             core = native_problem(self.version)
@@ -85,6 +85,11 @@ class Registry:
                     state.turn_off(reason)
                 elif state.state == OFF:
                     state.state, state.reason = WAITING, ""
+
+    def configure(self, settings: Settings) -> None:
+        """Take new settings and apply the routes of the modules that are loaded already."""
+        with self._lock:
+            self.choose(settings)
             for name in self.modules():
                 module = sys.modules.get(name)
                 if module is not None:

@@ -1,0 +1,12 @@
+"""CrewAI is imported once, quietly, before the tests that compare with it."""
+
+import os
+import warnings
+
+os.environ.setdefault("CREWAI_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("CREWAI_TRACING_ENABLED", "false")
+os.environ.setdefault("OTEL_SDK_DISABLED", "true")
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # CrewAI's own imports warn
+    import crewai  # noqa: F401

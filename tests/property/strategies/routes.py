@@ -1,0 +1,89 @@
+"""For every route: what to call it with, and what to compare afterwards."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from strategies import data, flows, texts
+
+
+@dataclass(frozen=True)
+class Case:
+    """``observe(function, example)`` calls the function and returns all that must be equal."""
+
+    examples: st.SearchStrategy[Any]
+    observe: Callable[[Callable[..., Any], Any], Any]
+
+
+def call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return data.outcome(function, *arguments)
+
+
+def search(function: Callable[..., Any], example: tuple[Any, Any]) -> Any:
+    """Results of all searches of a program, and the flow's state after each."""
+    methods, program = example
+    flow = flows.Plain()
+    flows.reset(flow, methods)
+    seen = []
+    for step, first, second in program:
+        if step == "find":
+            seen.append((flows.outcome(function, flow, first, second), flows.state(flow)))
+        else:
+            flows.prepare(flow, step, first, second)
+    return seen
+
+
+def start_names(function: Callable[..., Any], methods: Any) -> Any:
+    flow = flows.Plain()
+    flows.reset(flow, methods)
+    return flows.outcome(function, flow)
+
+
+def private_attributes(owner: type) -> Case:
+    """Reads on an instance of a concrete subclass, whole or damaged."""
+    abstract = dict.fromkeys(getattr(owner, "__abstractmethods__", ()), lambda *_a, **_k: None)
+    concrete: Any = type(f"Concrete{owner.__name__}", (owner,), {**abstract, "_own": 1})
+    names = sorted(concrete.__private_attributes__)
+    others = ["model_config", "_missing", "missing", "__deepcopy__", "", *concrete.model_fields]
+
+    def read(function: Callable[..., Any], example: tuple[str, str]) -> Any:
+        damage, name = example
+        instance = concrete.model_construct() if damage != "bare" else concrete.__new__(concrete)
+        if damage == "emptied":
+            instance.__pydantic_private__.clear()
+        elif damage == "none":
+            object.__setattr__(instance, "__pydantic_private__", None)
+        try:
+            found = function(instance, name)
+        except Exception as error:
+            return type(error), str(error)
+        in_place = (getattr(instance, "__pydantic_private__", None) or {}).get(name)
+        return found is in_place, type(found)
+
+    damage = st.sampled_from(["whole", "whole", "bare", "emptied", "none"])
+    return Case(st.tuples(damage, st.sampled_from(names) | st.sampled_from(others)), read)
+
+
+def case_for(route: str, owner: Any) -> Case:
+    """The case of a route; ``owner`` is the class or module that holds its target."""
+    if ".private-attributes-" in route:
+        return private_attributes(owner)
+    depth = st.integers(-1, 7)
+    return {
+        "flow.trigger-search": Case(
+            st.tuples(flows.plain_tables | flows.odd_tables, flows.steps), search
+        ),
+        "flow.start-methods": Case(flows.plain_tables | flows.odd_tables, start_names),
+        "tools.sanitize-tool-name": Case(
+            st.tuples(texts.names) | st.tuples(texts.names, st.sampled_from([64, 200, 10, 0, -3])),
+            call,
+        ),
+        "tasks.interpolate": Case(st.tuples(texts.templates, texts.inputs), call),
+        "serialization.to-serializable": Case(
+            st.tuples(data.trees)
+            | st.tuples(data.trees, data.excludes, depth, st.sampled_from([0, 0, 1, 4])),
+            call,
+        ),
+    }[route]
