@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-if sys.path and sys.path[0] in ("", os.getcwd()) and not getattr(sys.flags, "safe_path", False):
+try:
+    _working_directory = os.getcwd()
+except OSError:  # removed: then Python has put nothing first
+    _working_directory = ""
+if sys.path and sys.path[0] in ("", _working_directory) and not getattr(sys.flags, "safe_path", 0):
     # `-m` puts the working directory first: a user's rich.py there must not become ours.
     del sys.path[0]
 

@@ -34,3 +34,14 @@ def _report(pid: int, environ: "dict[str, str]", path: "list[str]") -> None:
             print(f"fast_crewai: the report could not be written: {error}", file=sys.stderr)
     finally:
         sys.path[:] = programs
+        _stay_interrupted()
+
+
+def _stay_interrupted() -> None:
+    # After an uncaught KeyboardInterrupt, Python ends by SIGINT. But it forgets that with the next
+    # exec() of a string, and dataclasses and namedtuple do that: the modules above have them.
+    if getattr(sys, "last_type", None) is KeyboardInterrupt and not sys.flags.interactive:
+        try:  # noqa: SIM105  contextlib may be the user's
+            exec("raise KeyboardInterrupt")
+        except KeyboardInterrupt:
+            pass
