@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -50,16 +51,23 @@ def outdated_files() -> list[Path]:
 
 
 def enable(*, dry_run: bool = False) -> list[Path]:
-    """Write the start-up files (each at once or not at all) and return their paths.
+    """Write the start-up files (all of them or none) and return their paths.
 
     Raises click.ClickException on a Python managed by the system or a read-only folder.
     """
     _refuse_managed()
     folder = site_packages()
     files = [(folder / name, text) for name, text in templates().items()]
-    for path, text in files:
-        if not dry_run:
-            _write(path, text)
+    new = [path for path, _ in files if not path.exists()]
+    try:
+        for path, text in files:
+            if not dry_run:
+                _write(path, text)
+    except click.ClickException:
+        for path in new:  # no half of it stays
+            with suppress(OSError):
+                path.unlink()
+        raise
     return [path for path, _ in files]
 
 

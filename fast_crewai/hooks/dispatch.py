@@ -167,16 +167,17 @@ class Dispatcher:
         if self.site.inherited:  # nobody holds it, and without ours the look-up is direct
             self.put() if active else self.take_away()
 
-    def stands(self) -> bool:
-        """Whether our function is at the target."""
-        return vars(self.site.namespace).get(self.site.name) is self.attribute
+    def stands_behind(self) -> str | None:
+        """None while our function is at the target; else what is there instead."""
+        found = vars(self.site.namespace).get(self.site.name)
+        return None if found is self.attribute else _type_name(found)
 
     def put(self) -> None:
         setattr(self.site.namespace, self.site.name, self.attribute)
 
     def take_away(self) -> None:
         """Put the original back, unless somebody has replaced or wrapped ours since."""
-        if not self.stands():
+        if self.stands_behind() is not None:
             return
         if self.site.inherited:
             delattr(self.site.namespace, self.site.name)

@@ -85,6 +85,8 @@ class Registry:
                     state.turn_off(reason)
                 elif state.state == OFF:
                     state.state, state.reason = WAITING, ""
+                if state.tally:
+                    state.tally.strict = settings.strict
 
     def configure(self, settings: Settings) -> None:
         """Take new settings and apply the routes of the modules that are loaded already."""
@@ -205,10 +207,10 @@ class Registry:
         """Correct the states of routes that somebody replaced or wrapped after we applied them."""
         with self._lock:
             for state in self.states.values():
-                if state.state == ACTIVE and state.dispatcher and not state.dispatcher.stands():
-                    now = locate(state.route.target).original
-                    kind = type(now)
-                    state.reason = f"now behind a {kind.__module__}.{kind.__qualname__}"
+                if state.state == ACTIVE and state.dispatcher and not self.paused:
+                    now = state.dispatcher.stands_behind()
+                    if now is not None:
+                        state.reason = f"now behind a {now}"
 
     # --------------------------------------------------------------------- status
 
