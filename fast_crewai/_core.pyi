@@ -10,10 +10,10 @@ __all__ = [
     "CoreError",
     "Declined",
     "Guard",
+    "PrivateAttributes",
     "__version__",
     "find_triggered_methods",
     "interpolate",
-    "private_attribute",
     "sanitize_tool_name",
     "start_method_names",
     "to_serializable",
@@ -90,7 +90,7 @@ def start_method_names(flow: Any) -> list[str]:
     dict or None."""
 
 class PrivateAttributes:
-    """Mirrors pydantic.main.BaseModel.__getattr__ (2.11 to 2.12) as `super(owner, obj)` finds it."""
+    """Mirrors pydantic.main.BaseModel.__getattr__ (2.11, 2.12) as `super(owner, obj)` finds it."""
 
     def __new__(cls, owner: object, base_getattr: object) -> PrivateAttributes:
         """`base_getattr` is `BaseModel.__getattr__`; `owner` the class that gets our own."""
