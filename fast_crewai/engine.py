@@ -38,7 +38,6 @@ def activate(settings: config.Settings | None = None) -> bool:
         _active = True
         if settings.enabled:
             _register_hooks()
-        _warn(settings)
         return settings.enabled
 
 
@@ -53,9 +52,9 @@ def deactivate() -> None:
 
 def end(module: ModuleType, name: str) -> None:
     """A CrewAI module has been executed: fire wrapt's hooks (ours among them)."""
-    wrapt = sys.modules.get("wrapt")
-    if wrapt is not None:
-        wrapt.notify_module_loaded(module)  # an exception of somebody's hook is theirs to raise
+    notify = getattr(sys.modules.get("wrapt"), "notify_module_loaded", None)  # may be half loaded
+    if notify is not None:
+        notify(module)  # an exception of somebody's hook is theirs to raise
     if _registry is not None and _active:
         _registry.module_loaded(module, name)  # again: wrapt fires once, reloads come twice
         if name == "crewai":  # its last statements write into other modules
@@ -82,7 +81,9 @@ def _register_hooks() -> None:
             wrapt.register_post_import_hook(registry().module_loaded, name)
 
 
-def _warn(settings: config.Settings) -> None:
+def warn() -> None:
+    """Say what in the user's settings is not understood, once."""
+    settings = registry().settings
     messages = list(settings.warnings)
     known = registry().known_names()
     if unknown := settings.disabled - set(known):

@@ -111,6 +111,13 @@ def start() -> None:
 
 def activate(settings: "Settings | None" = None) -> None:
     """``start()``, and load the engine now instead of with the first CrewAI module."""
+    _activate(settings)
+    from fast_crewai import engine
+
+    engine.warn()  # at the end: under `-W error` it raises
+
+
+def _activate(settings: "Settings | None") -> None:
     from fast_crewai import engine
 
     if engine.activate(settings):
@@ -140,14 +147,19 @@ def _begin() -> None:
     if engine is not None and engine.is_active():
         return
     try:
-        activate()
+        _activate(None)
     except Exception as error:  # CrewAI loads as without us
         _finder.enabled = False
         failure = f"{type(error).__name__}: {error}"
+        return
+    try:  # noqa: SIM105
+        sys.modules["fast_crewai.engine"].warn()
+    except Warning:  # under `-W error`; an import of CrewAI's is no place to raise it
+        pass
 
 
 def _end(module: "ModuleType", name: str) -> None:
     """A CrewAI module has been executed."""
-    engine = sys.modules.get("fast_crewai.engine")
-    if engine is not None:
-        engine.end(module, name)
+    end = getattr(sys.modules.get("fast_crewai.engine"), "end", None)
+    if end is not None:
+        end(module, name)

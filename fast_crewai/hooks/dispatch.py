@@ -191,7 +191,10 @@ def original_of(value: Any) -> Any:
 
 
 def is_ours(value: Any) -> bool:
-    return isinstance(value, types.FunctionType) and _OURS in value.__dict__
+    # functools.wraps copies our mark into the wrappers of others, but not our code.
+    if not isinstance(value, types.FunctionType) or _OURS not in value.__dict__:
+        return False
+    return "_fc_original" in value.__code__.co_freevars
 
 
 def _inherited(site: Site) -> Callable[..., Any]:

@@ -30,6 +30,8 @@ WAITING = "waiting"
 ACTIVE = "active"
 OFF = "off"
 
+_BEHIND = "now behind a"
+
 
 @dataclass
 class RouteState:
@@ -62,12 +64,12 @@ class Registry:
         registry = cls(version)
         for area in AREAS:
             try:
-                module = importlib.import_module(f"fast_crewai.hooks.areas.{area}")
+                routes = importlib.import_module(f"fast_crewai.hooks.areas.{area}").ROUTES
             except Exception as error:  # a broken area leaves CrewAI's own code in place
                 registry.broken[area] = f"{type(error).__name__}: {error}"
                 logger.debug("area %s is not available", area, exc_info=True)
                 continue
-            for route in module.ROUTES:
+            for route in routes:
                 registry.states[route.name] = RouteState(route)
         return registry
 
@@ -153,6 +155,7 @@ class Registry:
         if state.tally is None:
             state.tally = Tally(state.route.name)
         state.tally.strict = self.settings.strict
+        self._take_away(state)  # a reload: whoever holds the old function holds CrewAI's again
         state.dispatcher = Dispatcher(state.route, site, state.tally)
         state.dispatcher.put()
         state.state, state.reason = ACTIVE, ""
@@ -210,7 +213,9 @@ class Registry:
                 if state.state == ACTIVE and state.dispatcher and not self.paused:
                     now = state.dispatcher.stands_behind()
                     if now is not None:
-                        state.reason = f"now behind a {now}"
+                        state.reason = f"{_BEHIND} {now}"
+                    elif state.reason.startswith(_BEHIND):  # a patch that has ended
+                        state.reason = ""
 
     # --------------------------------------------------------------------- status
 

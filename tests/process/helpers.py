@@ -43,14 +43,17 @@ def start(
     env: dict[str, str] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Result:
-    """Run ``python *arguments`` to its end; nothing in the output is translated."""
+    """Run ``python *arguments`` to its end; nothing in the output is translated.
+
+    The working directory is this file's, unless said otherwise: nothing of ours is found there.
+    """
     done = subprocess.run(
         [str(python), *map(str, arguments)],
         input=stdin.encode("utf-8", "surrogateescape"),
         capture_output=True,
         timeout=200,
         check=False,
-        cwd=cwd,
+        cwd=cwd or Path(__file__).parent,
         env=environment() if env is None else env,
         pass_fds=pass_fds,
     )

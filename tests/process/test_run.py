@@ -467,15 +467,13 @@ CUSTOMIZE = {
 }
 
 
-@pytest.mark.parametrize("flags", [(), ("-W", "error")], ids=["", "-W error"])
+@pytest.mark.parametrize("how", ["module", "package", "-W error"])
 @pytest.mark.parametrize("name", CUSTOMIZE)
-@pytest.mark.parametrize("package", [False, True], ids=["module", "package"])
 def test_the_users_sitecustomize_runs_as_without_us(
-    project: Path, tmp_path: Path, name: str, package: bool, flags: tuple[str, ...]
+    project: Path, tmp_path: Path, name: str, how: str
 ) -> None:
-    if package and flags:
-        pytest.skip("the module shows it")
-    file = "sitecustomize/__init__.py" if package else "sitecustomize.py"
+    flags = tuple(how.split()) if how.startswith("-") else ()
+    file = "sitecustomize/__init__.py" if how == "package" else "sitecustomize.py"
     customize(tmp_path / file, CUSTOMIZE[name])
     plain, ours = both(project, "probe.py", flags=flags, env={"PYTHONPATH": str(tmp_path)})
     if plain.stderr.startswith("Fatal Python error"):  # all frames are shown: one of them is ours
