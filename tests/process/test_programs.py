@@ -128,25 +128,40 @@ class TestDifferencesAreSeen:
         path.write_text('"""P.\n\ncrewai: >=1.10,<1.12\nraces: a b\n\nWhy.\n"""\n')
         program = programs.load(path)
         assert program.races == {"a", "b"}
-        assert [program.works_with(v) for v in ("1.9.3", "1.10.0", "1.12.2")] == [False, True, False]
+        assert [program.works_with(v) for v in ("1.9.3", "1.10.0", "1.12.2")] == [
+            False,
+            True,
+            False,
+        ]
         path.write_text('"""P.\n\ncrewai: >=1.10\norders: x\n"""\n')
         with pytest.raises(ValueError, match="orders"):
             programs.load(path)
 
 
-@pytest.mark.slow
-def test_a_wrong_accelerator_is_found(tmp_path: Path) -> None:
-    """A change of CrewAI that only the accelerated run sees makes the comparison fail."""
-    site = tmp_path / "wrong"
-    site.mkdir()
-    (site / "usercustomize.py").write_text(
-        "import os\n"
-        "if any(name.startswith('FAST_CREWAI_RUN_') for name in os.environ):\n"
-        "    import crewai.utilities.string_utils as module\n"
-        "    original = module.interpolate_only\n"
-        "    def wrong(input_string, inputs, *args):\n"
-        "        return original(input_string, inputs, *args).replace('harbour', 'haven')\n"
-        "    import crewai.task\n"
-        "    crewai.task.interpolate_only = wrong\n"
-    )
-    del site  # see `tools/compat run --wrong`
+WRONG = """\
+'''Does something else when it is accelerated.
+
+crewai: >=1
+'''
+
+import os
+from pathlib import Path
+
+Path("left.txt").write_text("the same")
+accelerated = any(name.startswith("FAST_CREWAI_RUN_") for name in os.environ)
+print("accelerated" if accelerated else "plain")
+"""
+
+
+def test_a_difference_makes_the_command_fail(tmp_path: Path) -> None:
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    (folder / "wrong.py").write_text(WRONG)
+    file = tmp_path / "result.json"
+    done = compat("run", "--programs", folder, "--json", file)
+    (result,) = json.loads(file.read_text())["results"]
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert list(result["differences"]) == ["stdout"]
+    assert "+accelerated" in result["differences"]["stdout"]
+    again = compat("run", "--programs", folder, "--off-off")
+    assert again.returncode == 0, again.stdout + again.stderr

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from helpers import (
+    PACKAGE,
     PYTHON,
     RUN,
     STAND_IN_MODULE,
@@ -151,7 +152,7 @@ PROGRAMS = {
 
 # Modules of a user's that have names of the standard library's, or of what we need.
 SHADOWS = (
-    *("ast", "atexit", "copy", "dataclasses", "dis", "inspect", "json", "linecache", "logging"),
+    *("ast", "atexit", "copy", "dataclasses", "dis", "inspect", "json", "logging"),
     *("numbers", "opcode", "pathlib", "platform", "queue", "random", "shutil"),
     *("signal", "string", "subprocess", "tempfile", "textwrap", "token", "tokenize", "tomllib"),
     *("click", "rich", "wrapt", "typing_extensions", "colorama", "cli", "config", "dispatch"),
@@ -414,10 +415,12 @@ def test_signals_reach_the_program(tmp_path: Path, number: signal.Signals, ignor
     script = write(
         tmp_path / "waits.py",
         """
-        import os, sys, time
+        import os, signal, sys
+        number = int(sys.argv[1])
+        signal.pthread_sigmask(signal.SIG_BLOCK, [number])
         print(os.getpid(), flush=True)
         sys.stdin.readline()
-        time.sleep(0.2)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])  # here it arrives, always
         print("went on")
         """,
     )
@@ -425,18 +428,19 @@ def test_signals_reach_the_program(tmp_path: Path, number: signal.Signals, ignor
     results = []
     for run in ((), RUN):
         process = subprocess.Popen(
-            [PYTHON, *run, str(script)],
+            [PYTHON, *run, str(script), str(int(number))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=environment(),
+            cwd=tmp_path,
             preexec_fn=lambda: signal.signal(number, handler),
         )
         assert process.stdout is not None
         assert int(process.stdout.readline()) == process.pid  # no process of ours in between
         process.send_signal(number)
-        out, err = process.communicate("go\n" if ignored else None, timeout=60)
+        out, err = process.communicate("go\n", timeout=60)
         results.append(subprocess.CompletedProcess((), process.returncode, out, err))
     assert_same(*results)
     assert results[1].returncode == (0 if ignored else -number)
@@ -588,7 +592,7 @@ def test_flags_that_switch_us_off_are_refused(project: Path, flag: str, after_ru
     command = (*RUN, flag, "own_names.py") if after_run else (flag, *RUN, "own_names.py")
     seen = str(Path(next(p for p in sys.path if (Path(p) / "click").is_dir())))
     if "S" in flag and not after_run:  # without site, Python finds us on PYTHONPATH only
-        env = environment(PYTHONPATH=f"{Path(__file__).parents[2]}{os.pathsep}{seen}")
+        env = environment(PYTHONPATH=f"{PACKAGE.parent}{os.pathsep}{seen}")
     else:
         env = environment()
     result = start(*command, cwd=project, env=env)
@@ -738,7 +742,6 @@ def test_report_survives_what_the_program_does(tmp_path: Path, text: str) -> Non
         "import sys; sys.modules['json'] = sys.modules['platform'] = None",
         "import sys, types; sys.modules['json'] = types.ModuleType('json')",
         "import sys; sys.path_hooks.clear(); sys.path_importer_cache.clear()",
-        "import sys; sys.setrecursionlimit(60)",
         "import os; os.mkdir('r.json')",
     ],
 )

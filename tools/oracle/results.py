@@ -1,0 +1,153 @@
+"""What a run found, as data and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oracle.workplace import OracleError
+
+PASSED = "passed"
+STATES = ("off", "waiting", "active")  # of a route: the later one wins when batches differ
+
+
+@dataclass
+class Outcome:
+    """One test. ``calls``: how often it used each of our routes."""
+
+    outcome: str
+    message: str = ""
+    wall: float = 0.0
+    cpu: float = 0.0
+    calls: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class BatchRecord:
+    """One batch: ``broken`` says why it could not be finished."""
+
+    number: int
+    files: list[str]
+    wall: float = 0.0
+    cpu: float = 0.0
+    crashes: int = 0
+    loaded: bool = False
+    broken: str = ""
+
+
+@dataclass
+class RouteUse:
+    """One of our routes over all batches."""
+
+    state: str
+    reason: str = ""
+    calls: int = 0
+    fallbacks: int = 0
+    fallback_reasons: dict[str, int] = field(default_factory=dict)
+
+    def add(self, route: dict[str, Any]) -> None:
+        """Add what ``fast_crewai.status()`` said of it at the end of a batch."""
+        if STATES.index(route["state"]) > STATES.index(self.state):
+            self.state, self.reason = route["state"], route["reason"]
+        self.calls += route["calls"]
+        self.fallbacks += route["fallbacks"]
+        reasons = Counter(self.fallback_reasons) + Counter(route.get("fallback_reasons", {}))
+        self.fallback_reasons = dict(reasons)
+
+
+@dataclass
+class Run:
+    """One side: a version's tests, without (``off``) or with (``on``, ``wrong``) us."""
+
+    crewai: str
+    accel: str
+    subset: str
+    only: list[str]
+    python: str
+    started: str
+    jobs: int
+    timeout: int
+    wheel: str
+    deselected: dict[str, str]
+    packages: list[str] = field(default_factory=list)
+    wall: float = 0.0
+    complete: bool = False
+    batches: list[BatchRecord] = field(default_factory=list)
+    routes: dict[str, RouteUse] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    def counts(self) -> dict[str, int]:
+        """Outcome → number of tests, the most frequent first."""
+        return dict(Counter(test.outcome for test in self.outcomes.values()).most_common())
+
+    @property
+    def passed(self) -> int:
+        return self.counts().get(PASSED, 0)
+
+    def active(self) -> list[str]:
+        """The routes that were on in at least one batch."""
+        return [name for name, use in self.routes.items() if use.state == "active"]
+
+    def exercised(self) -> list[str]:
+        return [name for name in self.active() if self.routes[name].calls]
+
+    def add_status(self, status: dict[str, Any]) -> None:
+        """Sum up the routes of one batch."""
+        for component in status["components"].values():
+            for route in component["routes"]:
+                self.routes.setdefault(route["name"], RouteUse("off", route["reason"])).add(route)
+
+    def faults(self) -> list[str]:
+        """Why this run proves nothing: unfinished, or not in the state that it claims."""
+        found = [f"batch {b.number}: {b.broken}" for b in self.batches if b.broken]
+        if not self.complete:
+            found.append("the run was not finished")
+        if not self.outcomes:
+            found.append("no test was run")
+        if self.accel == "off" and any(batch.loaded for batch in self.batches):
+            found.append("the accelerator was loaded although it should be off")
+        if self.accel != "off" and not all(batch.loaded for batch in self.batches):
+            found.append("the accelerator was not loaded in every batch")
+        return found
+
+    def summary(self) -> str:
+        cpu = sum(batch.cpu for batch in self.batches)
+        text = ", ".join(f"{number} {outcome}" for outcome, number in self.counts().items())
+        return (
+            f"CrewAI {self.crewai}, {self.subset}, {self.accel}: {len(self.outcomes)} results: "
+            f"{text}; {self.wall:.0f} s, {cpu:.0f} s CPU in {len(self.batches)} batches"
+        )
+
+
+def save(run: Run, path: Path) -> None:
+    """Write it at once or not at all."""
+    run.outcomes = dict(sorted(run.outcomes.items()))
+    run.batches.sort(key=lambda batch: batch.number)
+    write_json(asdict(run), path)
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    fresh.replace(path)
+
+
+def load(path: Path) -> Run:
+    """Raises OracleError when the file is no run of ours."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        content["batches"] = [BatchRecord(**row) for row in content["batches"]]
+        content["routes"] = {name: RouteUse(**row) for name, row in content["routes"].items()}
+        content["outcomes"] = {name: Outcome(**row) for name, row in content["outcomes"].items()}
+        return Run(**content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OracleError(f"{path} is not the result of a run: {error}") from error
+
+
+def load_all(paths: Iterable[Path]) -> list[Run]:
+    return [load(path) for path in paths]
