@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import warnings
@@ -15,6 +16,18 @@ _registry: Registry | None = None
 _active = False  # the registry has been told what to apply
 _hooked: set[str] = set()  # modules with a post-import hook of ours
 _warned: set[str] = set()
+
+
+def _after_fork() -> None:
+    """In a forked child: a thread that held a lock of ours doesn't exist here."""
+    global _lock
+    _lock = threading.RLock()
+    if _registry is not None:
+        _registry.forget_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def registry() -> Registry:

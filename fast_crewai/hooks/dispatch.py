@@ -165,7 +165,10 @@ class Dispatcher:
         """Fast, or straight to the original: also for whoever still holds our function."""
         self.function.__code__ = self._codes[active]
         if self.site.inherited:  # nobody holds it, and without ours the look-up is direct
-            self.put() if active else self.take_away()
+            if not active:
+                self.take_away()
+            elif self.site.name not in vars(self.site.namespace):
+                self.put()
 
     def stands_behind(self) -> str | None:
         """None while our function is at the target; else what is there instead."""

@@ -73,6 +73,10 @@ class Registry:
                 registry.states[route.name] = RouteState(route)
         return registry
 
+    def forget_lock(self) -> None:
+        """In a forked child, where the thread that may hold the lock doesn't exist."""
+        self._lock = threading.RLock()
+
     # ------------------------------------------------------------------ switches
 
     def choose(self, settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """Our finder with a stand-in CrewAI: hooks, threads, reloads, other finders."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -156,3 +157,26 @@ def test_uninstall_leaves_no_finder() -> None:
         print(fast_crewai.enabled(), ours)
     """)
     assert result.stdout == "False []\n", result.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_another_thread_holds_our_lock_can_still_import(stand_in: Path) -> None:
+    result = run(f"""
+        import faulthandler, os, sys, threading; sys.path.insert(0, {str(stand_in)!r})
+        faulthandler.dump_traceback_later(20, exit=True)
+        import fast_crewai; fast_crewai.install()
+        from fast_crewai import engine
+        held, done = threading.Event(), threading.Event()
+        def hold():
+            with engine._lock, engine.registry()._lock:
+                held.set(); done.wait()
+        threading.Thread(target=hold, daemon=True).start()
+        held.wait()
+        child = os.fork()
+        if not child:
+            import crewai.sub
+            os._exit(7)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        os._exit(0)
+    """)
+    assert result.stdout == "7\n", result.stderr

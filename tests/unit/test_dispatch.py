@@ -166,6 +166,14 @@ def test_inherited_target_is_added_and_removed(stand_in: ModuleType) -> None:
     assert "put" not in vars(stand_in.Small)
 
 
+def test_inherited_target_that_somebody_has_set_stays_theirs(stand_in: ModuleType) -> None:
+    dispatcher = dispatcher_for("Small.put", lambda *a, **k: "fast")
+    stand_in.Small.put = lambda self, item: "theirs"
+    for active in (False, True):
+        dispatcher.switch(active)
+        assert stand_in.Small().put(1) == "theirs"
+
+
 def test_taken_away_unless_wrapped_since(stand_in: ModuleType) -> None:
     original = stand_in.shout
     dispatcher = dispatcher_for("shout", lambda *_: "fast")
