@@ -609,13 +609,17 @@ def test_flags_that_switch_us_off_are_refused(project: Path, flag: str, after_ru
 @pytest.mark.parametrize("script", ["fast-crewai", "module"])
 def test_ways_to_call_us(project: Path, script: str) -> None:
     installed = Path(PYTHON).with_name("fast-crewai")
+    python = PYTHON
     if script == "module":
         command = [PYTHON, "-m", "fast_crewai"]
     elif installed.exists():
         command = [str(installed)]
+        shebang = installed.read_text().partition("\n")[0]
+        python = shebang.removeprefix("#!")  # pip may name it python3: the program keeps that
     else:
         pytest.skip("the console script is not installed")
-    plain = start("probe.py", "a", "-v", cwd=project, env=environment(PPID=str(os.getpid())))
+    env = environment(PPID=str(os.getpid()))
+    plain = start("probe.py", "a", "-v", python=python, cwd=project, env=env)
     ours = subprocess.run(
         [*command, "run", "--", "probe.py", "a", "-v"],
         capture_output=True,
