@@ -24,6 +24,9 @@ def place(tmp_path, make_run):
     }
     for run in (off, on):
         results.save(run, place.result("1.0", "full", run.accel))
+    verdicts = {"flow": "same", "memory": "different", "classic": "skipped"}
+    rows = [{"program": name, "verdict": verdict} for name, verdict in verdicts.items()]
+    results.write_json({"results": rows}, place.programs("1.0"))
     return place
 
 
@@ -32,7 +35,8 @@ def test_the_document_says_what_was_found(place, tmp_path):
     done = CliRunner().invoke(main, ["report", "--work", str(place.folder), "--out", str(out)])
     assert done.exit_code == 0, done.output
     text = out.read_text("utf-8")
-    assert "| 1.0 | 3 | 2 | 1 | 1 | 2 of 3 | 1 (50%) |" in text
+    assert "| 1.0 | 3 | 2 | 1 | 1 | 2 of 3 | 1 (50%) | 0.0 / 0.0 | 1 of 2 |" in text
+    assert "Programs that were not the same:\n\n- memory: different\n" in text
     assert "`python tools/oracle report`" in text
     assert "- flow.old (its code differs)" in text
     assert "- flow.idle" in text

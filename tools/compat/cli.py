@@ -13,6 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from oracle import settings
+from oracle.results import write_json
+from oracle.workplace import Workplace, default_work
+
 import compat
 from compat import environments, programs, runner
 from compat.programs import Program
@@ -35,6 +39,27 @@ class Result:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.command == "matrix":
+        return _matrix(given.crewai, given.jobs, given.work)
+    known = programs.load_all(
+        programs.FOLDER if given.command == "list" else given.programs.resolve()
+    )
+    if given.command == "list":
+        for program in known:
+            print(f"{program.name:20} crewai {program.crewai:14} {program.summary}")
+        return 0
+    chosen = [p for p in known if not given.only or p.name in given.only]
+    if missing := set(given.only or ()) - {p.name for p in chosen}:
+        parser.error(f"no such program: {', '.join(sorted(missing))}")
+    if given.keep:
+        given.keep.mkdir(parents=True, exist_ok=True)
+    results = _run(chosen, given.crewai, given.jobs, not given.off_off, given.keep, given.json)
+    return _exit_code(results)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python tools/compat",
         description=compat.__doc__,
@@ -45,39 +70,64 @@ def main(arguments: list[str] | None = None) -> int:
     run = commands.add_parser("run", help="run programs off and on; exit code 1 on a difference")
     run.add_argument("--crewai", metavar="VERSION", help="in an environment with this version")
     run.add_argument("--only", nargs="+", metavar="NAME", help="these programs")
-    run.add_argument("--jobs", type=int, default=2, help="programs at the same time (default: 2)")
     run.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     run.add_argument("--off-off", action="store_true", help="compare two runs without us")
     run.add_argument("--programs", type=Path, default=programs.FOLDER, metavar="FOLDER")
     run.add_argument("--keep", type=Path, metavar="FOLDER", help="keep each run's files there")
-    given = parser.parse_args(arguments)
+    matrix = commands.add_parser("matrix", help="all programs on each version of the oracle's")
+    matrix.add_argument("--crewai", nargs="+", metavar="VERSION", help="only these of the matrix")
+    matrix.add_argument(
+        "--work",
+        type=Path,
+        default=default_work(),
+        metavar="FOLDER",
+        help="the oracle's, whose report shows the results (default: the user's cache)",
+    )
+    for command in (run, matrix):
+        command.add_argument("--jobs", type=int, default=2, help="programs at once (default: 2)")
+    return parser
 
-    folder = given.programs.resolve() if given.command == "run" else programs.FOLDER
-    known = programs.load_all(folder)
-    if given.command == "list":
-        for program in known:
-            print(f"{program.name:20} crewai {program.crewai:14} {program.summary}")
-        return 0
-    chosen = [p for p in known if not given.only or p.name in given.only]
-    if missing := set(given.only or ()) - {p.name for p in chosen}:
-        parser.error(f"no such program: {', '.join(sorted(missing))}")
-    if given.keep:
-        given.keep.mkdir(parents=True, exist_ok=True)
 
-    python = environments.python_with(given.crewai) if given.crewai else sys.executable
+def _matrix(wanted: list[str] | None, jobs: int, work: Path) -> int:
+    """Keep each version's results where ``oracle report`` finds them."""
+    versions = [version.crewai for version in settings.matrix()]
+    if missing := set(wanted or ()) - set(versions):
+        print(f"not in {settings.MATRIX.name}: {', '.join(sorted(missing))}", file=sys.stderr)
+        return 2
+    worst = 0
+    for version in versions:
+        if not wanted or version in wanted:
+            file = Workplace(work.resolve()).programs(version)
+            worst = max(worst, _exit_code(_run(programs.load_all(), version, jobs, file=file)))
+    return worst
+
+
+def _run(
+    chosen: list[Program],
+    crewai: str | None,
+    jobs: int,
+    accelerated: bool = True,
+    keep: Path | None = None,
+    file: Path | None = None,
+) -> list[Result]:
+    """Run programs in the environment with that version (None: in this one), print and keep."""
+    python = environments.python_with(crewai) if crewai else sys.executable
     version = _crewai_version(python)
-    print(f"CrewAI {version}, {python}, {'off and off' if given.off_off else 'off and on'}")
-    with ThreadPoolExecutor(given.jobs) as pool:
+    print(f"CrewAI {version}, {python}, {'off and on' if accelerated else 'off and off'}")
+    with ThreadPoolExecutor(jobs) as pool:
         results = []
         for result in pool.map(
-            lambda program: compare(program, python, version, not given.off_off, given.keep), chosen
+            lambda program: compare(program, python, version, accelerated, keep), chosen
         ):
             results.append(result)
             _print(result)
     _summarise(results)
-    if given.json:
-        content = {"crewai": version, "results": [asdict(result) for result in results]}
-        given.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    if file:
+        write_json({"crewai": version, "results": [asdict(result) for result in results]}, file)
+    return results
+
+
+def _exit_code(results: list[Result]) -> int:
     return 1 if any(result.verdict in ("different", "error") for result in results) else 0
 
 

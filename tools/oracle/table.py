@@ -26,6 +26,7 @@ class Pair:
     on: Run
     against_us: tuple[str, ...]
     differences: int
+    programs: dict[str, str]  # program of tests/programs → verdict of `tools/compat matrix`
 
 
 def pairs(paths: Iterable[Path]) -> list[Pair]:
@@ -58,7 +59,15 @@ def _pair(off_path: Path, on_path: Path) -> Pair:
         content = json.loads(kept.read_text("utf-8"))
         if (content["off"], content["on"]) == (off.started, on.started):
             against = tuple(content["against_us"])
-    return Pair(off, on, against, len(comparison.differences))
+    return Pair(off, on, against, len(comparison.differences), _programs(on_path))
+
+
+def _programs(beside: Path) -> dict[str, str]:
+    path = beside.with_name("programs.json")
+    if not path.exists():
+        return {}
+    rows = json.loads(path.read_text("utf-8"))["results"]
+    return {row["program"]: row["verdict"] for row in rows if row["verdict"] != "skipped"}
 
 
 def document(found: list[Pair], command: str, today: date) -> str:
@@ -73,8 +82,8 @@ def document(found: list[Pair], command: str, today: date) -> str:
         f"Generated on {today.isoformat()} by `{command}`.",
         "",
         "| CrewAI | tests | passed off | passed on | held against us | routes active "
-        "| of those exercised | minutes off / on |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| of those exercised | minutes off / on | programs the same |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
         *map(_row, found),
         "",
         "- **tests**: of the whole suite, unless a subset is named. Those that don't pass do so",
@@ -83,6 +92,8 @@ def document(found: list[Pair], command: str, today: date) -> str:
         "  on one side, and for which repetitions didn't show that they change without us as well.",
         "- **routes active**: functions of that version that are proven and hence replaced; where",
         "  a function's code isn't known, CrewAI's own runs. **exercised**: the suite called them.",
+        "- **programs**: those of `tests/programs` that work with that version, run by",
+        "  `python tools/compat matrix`: same output, events, requests and files.",
         "",
         *_remarks(found),
     ]
@@ -97,8 +108,13 @@ def _row(pair: Pair) -> str:
     return (
         f"| {off.crewai} | {len(off.outcomes):,}{subset} | {off.passed:,} | {on.passed:,} "
         f"| {len(pair.against_us)} | {active} of {len(on.routes)} | {share} "
-        f"| {off.wall / 60:.1f} / {on.wall / 60:.1f} |"
+        f"| {off.wall / 60:.1f} / {on.wall / 60:.1f} | {_same(pair)} |"
     )
+
+
+def _same(pair: Pair) -> str:
+    same = sum(verdict == "same" for verdict in pair.programs.values())
+    return f"{same} of {len(pair.programs)}" if pair.programs else "-"
 
 
 def _remarks(found: list[Pair]) -> list[str]:
@@ -113,6 +129,8 @@ def _remarks(found: list[Pair]) -> list[str]:
             f"outcomes that differed at first sight: {pair.differences}."
         )
         lines += ["", *_unused(pair.on), *_list("Held against us", pair.against_us)]
+        unlike = [f"{name}: {said}" for name, said in pair.programs.items() if said != "same"]
+        lines += _list("Programs that were not the same", unlike)
         lines += _list(
             "Left out on both sides", [f"{t}: {why}" for t, why in pair.off.deselected.items()]
         )

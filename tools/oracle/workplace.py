@@ -52,6 +52,10 @@ class Workplace:
     def result(self, version: str, subset: str, accel: str) -> Path:
         return self.folder / "results" / version / f"{subset}-{accel}.json"
 
+    def programs(self, version: str) -> Path:
+        """What ``tools/compat matrix`` found of that version."""
+        return self.folder / "results" / version / "programs.json"
+
     def results(self) -> list[Path]:
         return sorted((self.folder / "results").glob("*/*.json"))
 
