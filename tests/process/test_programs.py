@@ -165,3 +165,9 @@ def test_a_difference_makes_the_command_fail(tmp_path: Path) -> None:
     assert "+accelerated" in result["differences"]["stdout"]
     again = compat("run", "--programs", folder, "--off-off")
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+def test_the_matrix_knows_its_versions() -> None:
+    done = compat("matrix", "--crewai", "0.0.1")
+    assert done.returncode == 2
+    assert "not in matrix.toml: 0.0.1" in done.stderr
