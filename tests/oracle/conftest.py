@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 from oracle.batches import Batch
-from oracle.results import BatchRecord, Outcome, Run
+from oracle.results import BatchRecord, Outcome, RouteUse, Run
 from oracle.runner import Rows, Runner, Setting
 
 MakeRun = Callable[..., Run]
@@ -39,6 +39,7 @@ def make_run() -> MakeRun:
             deselected={},
             complete=True,
             batches=[BatchRecord(0, ["tests/test_a.py"], loaded=accel != "off")],
+            routes={} if accel == "off" else {"tools.name": RouteUse("active", calls=1)},
             outcomes=tests,
         )
 

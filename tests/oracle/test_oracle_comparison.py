@@ -1,11 +1,13 @@
 """What counts as worse, and what two runs must have in common."""
 
 import pytest
-from oracle import judgement
+from oracle import judgement, results
 from oracle.comparison import RANKS, compare
-from oracle.results import Outcome
+from oracle.results import Outcome, RouteUse
 from oracle.verdicts import FLAKY, NOT_REPRODUCED, REAL, UNSTEADY, Verdict
 from oracle.workplace import OracleError
+
+PROVEN_BUT_OFF = RouteUse("off", "its code differs", target="module:function")
 
 
 @pytest.mark.parametrize(
@@ -59,9 +61,19 @@ def test_failing_for_another_reason_is_shown(make_run):
         (lambda on: on.outcomes.clear(), "no test was run"),
         (lambda on: setattr(on.batches[0], "loaded", False), "was not loaded"),
         (lambda on: setattr(on.batches[0], "broken", "ended outside"), "ended outside"),
+        (lambda on: on.routes.clear(), "no route was active"),
+        (lambda on: setattr(on.routes["tools.name"], "state", "off"), "no route was active"),
+        (lambda on: on.routes.update(other=PROVEN_BUT_OFF), "other is proven on this version"),
+        (
+            lambda on: on.routes["tools.name"].fallback_reasons.update(
+                {"KeyError in the fast path": 3}
+            ),
+            "KeyError in the fast path (3 times)",
+        ),
     ],
 )
-def test_a_run_that_proves_nothing_is_no_pass(make_run, change, fault):
+def test_a_run_that_proves_nothing_is_no_pass(make_run, change, fault, monkeypatch):
+    monkeypatch.setattr(results, "proven", lambda version: {PROVEN_BUT_OFF.target})
     off, on = make_run("off", t="passed"), make_run("on", t="passed")
     change(on)
     judged = judge(off, on)
@@ -73,6 +85,17 @@ def test_off_must_be_off(make_run):
     off, on = make_run("off", t="passed"), make_run("on", t="passed")
     off.batches[0].loaded = True
     assert "loaded although it should be off" in judge(off, on).faults[0]
+
+
+@pytest.mark.parametrize("sides", [("off", "off"), ("on", "on"), ("on", "off")])
+def test_the_sides_must_be_the_right_way_round(make_run, sides):
+    with pytest.raises(OracleError, match="without us, then one with us"):
+        compare(*(make_run(side, t="passed") for side in sides))
+
+
+def test_a_version_has_its_proven_targets():
+    assert "crewai.utilities.string_utils:sanitize_tool_name" in results.proven("1.15.30")
+    assert results.proven("0.0.1") == set()
 
 
 def test_runs_of_different_versions_are_not_compared(make_run):

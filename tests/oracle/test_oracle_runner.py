@@ -103,6 +103,25 @@ def test_dying_outside_a_test_is_said(suite, run_suite):
     assert re.match(r"ended with 7 outside a test, see .*batch000\.out", record.broken)
 
 
+def test_an_interrupted_batch_is_said(suite, run_suite):
+    source = "def test_stops(): raise KeyboardInterrupt\ndef test_next(): pass\n"
+    (record,), _, _ = run_suite(suite(test_all=source))
+    assert record.broken == "pytest stopped with 2"
+
+
+def test_a_failing_teardown_of_a_skipped_test_is_seen(suite, run_suite):
+    source = """
+        import pytest
+        @pytest.fixture
+        def broken():
+            yield
+            raise KeyError("teardown")
+        def test_skips(broken): pytest.skip("not today")
+    """
+    _, rows, _ = run_suite(suite(test_all=source))
+    assert [row.outcome for row in rows.values()] == ["error@teardown"]
+
+
 def test_the_callers_switches_are_not_inherited(suite, run_suite, monkeypatch):
     monkeypatch.setenv("FAST_CREWAI_DISABLE", "all")
     monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")

@@ -50,9 +50,13 @@ def test_verdicts_of_the_same_runs_count(place, make_run):
     judged = judgement.judge(off, on, compare(off, on))
     judgement.save(judged, off, on, path)
     assert table.pairs(place.results())[0].against_us == ("b",)
-    results.write_json({"off": off.started, "on": on.started, "against_us": []}, path)
+    results.write_json(
+        {"off": off.started, "on": on.started, "against_us": [], "differences": []}, path
+    )
     assert table.pairs(place.results())[0].against_us == ()
-    results.write_json({"off": "another", "on": on.started, "against_us": []}, path)
+    results.write_json(
+        {"off": "another", "on": on.started, "against_us": [], "differences": []}, path
+    )
     assert table.pairs(place.results())[0].against_us == ("b",)
 
 

@@ -18,6 +18,7 @@ from oracle.runner import Setting
         (Counter(passed=3), Counter(passed=2, failed=1), verdicts.UNSTEADY),
         (Counter(passed=2, failed=1), Counter(failed=3), verdicts.FLAKY),
         (Counter(passed=3), Counter(passed=3), None),
+        (Counter(passed=2, absent=1), Counter(failed=3), verdicts.REAL),
     ],
 )
 def test_verdicts(off, on, kind):

@@ -25,6 +25,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
@@ -184,6 +185,9 @@ def plain(value: Any, depth: int = 0) -> Any:
     entity = any(part.__name__.endswith(_ENTITIES) for part in type(value).__mro__)
     if hasattr(type(value), "model_fields") and not entity:
         return {"<class>": name, **_fields(value)}
+    if is_dataclass(value) and not isinstance(value, type) and not entity:
+        parts = {part.name: getattr(value, part.name, None) for part in fields(value)}
+        return {"<class>": name, **plain(parts, depth)}
     if callable(value) and hasattr(value, "__name__"):
         return f"<{name} {value.__name__}>"
     return f"<{name}>"

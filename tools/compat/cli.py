@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -42,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.command == "matrix":
-        return _matrix(given.crewai, given.jobs, given.work)
+        return _matrix(parser, given.crewai, given.jobs, given.work)
     known = programs.load_all(
         programs.FOLDER if given.command == "list" else given.programs.resolve()
     )
@@ -88,12 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _matrix(wanted: list[str] | None, jobs: int, work: Path) -> int:
+def _matrix(
+    parser: argparse.ArgumentParser, wanted: list[str] | None, jobs: int, work: Path
+) -> int:
     """Keep each version's results where ``oracle report`` finds them."""
     versions = [version.crewai for version in settings.matrix()]
     if missing := set(wanted or ()) - set(versions):
-        print(f"not in {settings.MATRIX.name}: {', '.join(sorted(missing))}", file=sys.stderr)
-        return 2
+        parser.error(f"not in {settings.MATRIX.name}: {', '.join(sorted(missing))}")
     worst = 0
     for version in versions:
         if not wanted or version in wanted:
@@ -111,7 +113,10 @@ def _run(
     file: Path | None = None,
 ) -> list[Result]:
     """Run programs in the environment with that version (None: in this one), print and keep."""
-    python = environments.python_with(crewai) if crewai else sys.executable
+    try:
+        python = environments.python_with(crewai) if crewai else sys.executable
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"no environment with CrewAI {crewai}: {shlex.join(error.cmd)} failed")
     version = _crewai_version(python)
     print(f"CrewAI {version}, {python}, {'off and on' if accelerated else 'off and off'}")
     with ThreadPoolExecutor(jobs) as pool:
@@ -128,7 +133,9 @@ def _run(
 
 
 def _exit_code(results: list[Result]) -> int:
-    return 1 if any(result.verdict in ("different", "error") for result in results) else 0
+    """0 only if something was compared, and all of it was the same."""
+    verdicts = {result.verdict for result in results}
+    return 0 if "same" in verdicts and verdicts <= {"same", "skipped"} else 1
 
 
 def compare(
@@ -157,7 +164,15 @@ def compare(
             r["name"]: r.get("fallback_reasons", {}) for r in on.routes if r.get("fallbacks")
         },
     )
-    if result.differences:
+    failed = [
+        f"{name}: {reason}"
+        for name, reasons in result.fallbacks.items()
+        for reason in reasons
+        if reason.endswith("in the fast path")
+    ]
+    if accelerated and (failed or not any(r["state"] == "active" for r in on.routes)):
+        result.verdict, result.detail = "error", "; ".join(failed) or "no route was active"
+    elif result.differences:
         result.verdict, result.detail = "different", ", ".join(result.differences)
     elif off.parts["exit"] != 0:
         result.verdict = "error"

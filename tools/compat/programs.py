@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "tests" / "programs"
@@ -86,25 +87,7 @@ def load(path: Path) -> Program:
 
 def matches(version: str, specifier: str) -> bool:
     """Whether a release number satisfies `>=1.10,<1.16`."""
-    compare = {
-        ">=": lambda a, b: a >= b,
-        "<=": lambda a, b: a <= b,
-        "==": lambda a, b: a == b,
-        "!=": lambda a, b: a != b,
-        ">": lambda a, b: a > b,
-        "<": lambda a, b: a < b,
-    }
-    have = _release(version)
-    for part in specifier.split(","):
-        found = re.fullmatch(r"\s*(>=|<=|==|!=|>|<)\s*([\d.]+)\s*", part)
-        if not found:
-            raise ValueError(f"not a version specifier: {specifier}")
-        if not compare[found[1]](have, _release(found[2])):
-            return False
-    return True
-
-
-def _release(version: str) -> tuple[int, int, int]:
-    numbers = [int(number) for number in re.findall(r"\d+", version)[:3]]
-    major, minor, patch = (*numbers, 0, 0, 0)[:3]
-    return major, minor, patch
+    try:
+        return SpecifierSet(specifier).contains(version, prereleases=True)
+    except InvalidSpecifier as error:
+        raise ValueError(f"not a version specifier: {specifier}") from error

@@ -48,6 +48,9 @@ def _run(program: Program, python: str, folder: Path, accelerated: bool) -> Outc
         path.mkdir()
     written = {name: folder / f"{name}.json" for name in ("events", "requests", "report")}
     options = ["-m", "fast_crewai", "run", "--report", str(written["report"])]
+    environment = _environment(places, written)
+    if not accelerated:
+        environment["FAST_CREWAI"] = "0"  # `fast-crewai enable` may have been used here
     command = [python, *(options if accelerated else ()), str(program.path)]
     began = time.perf_counter()
     done = subprocess.run(
@@ -55,7 +58,7 @@ def _run(program: Program, python: str, folder: Path, accelerated: bool) -> Outc
         input=program.stdin.encode(),
         capture_output=True,
         cwd=places["work"],
-        env=_environment(places, written),
+        env=environment,
         timeout=_TIMEOUT,
         check=False,
     )

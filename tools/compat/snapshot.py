@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import pickle
+import re
 import sqlite3
 import sys
 from pathlib import Path
@@ -55,10 +56,20 @@ def _content(path: Path) -> dict[str, Any]:
         return {"binary": "not compared"}
     if path.suffix == ".json":
         try:
-            return {"json": json.loads(text)}
+            return {"json": json.loads(text), "layout": _layout(text)}
         except ValueError:
             pass
-    return {"lines": text.splitlines()}
+    return {"lines": text.split("\n")}
+
+
+def _layout(text: str) -> dict[str, Any]:
+    """How JSON is written down: its white space, and whether other letters are escaped."""
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*', "#", text)
+    return {
+        "bare": hashlib.sha256(bare.encode()).hexdigest(),
+        "escapes": "\\u" in text,
+        "ascii": text.isascii(),
+    }
 
 
 def _tables(path: Path) -> dict[str, Any]:
@@ -90,7 +101,7 @@ def _cell(value: Any) -> Any:
     """A value of a row; JSON in a text is taken apart."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
-            return {"<json>": json.loads(value)}
+            return {"<json>": json.loads(value), "<layout>": _layout(value)}
         except ValueError:
             return value
     return _plain(value)

@@ -83,6 +83,7 @@ def prepare(place: Workplace, crewai: str, wheel: Path | None) -> None:
 @click.option("--timeout", default=60, show_default=True, help="Seconds for one test.")
 @click.option("--out", type=FILE, help="[default: below --work]")
 @click.option("--require-calls", is_flag=True, help="Fail if an active route was never called.")
+@click.option("--require-all", is_flag=True, help="Fail if a test of the list was not found.")
 @_jobs
 @_wheel
 @_with_place
@@ -92,13 +93,20 @@ def run(
     out: Path | None,
     wheel: Path | None,
     require_calls: bool,
+    require_all: bool,
     **order: Any,
 ) -> None:
     """Run one side and keep the outcome of every test."""
     bench = Bench.ready(place, crewai, wheel, click.echo)
     wanted = Order(**order)
+    if out is None and wanted.only:
+        raise OracleError("--only needs --out: a part is not kept as the version's result")
     out = out or place.result(crewai, wanted.subset, wanted.accel)
-    _finish(session.run(bench, wanted, out), out, require_calls)
+    found = session.run(bench, wanted, out)
+    _finish(found, out, require_calls)
+    listed = subsets.load(wanted.subset, bench.root).only(wanted.only).tests or ()
+    if require_all and (missing := set(listed) - found.outcomes.keys()):
+        raise OracleError(f"{len(missing)} listed tests were not found: {sorted(missing)[:5]}")
 
 
 def _finish(found: results.Run, out: Path, require_calls: bool) -> None:
@@ -139,6 +147,11 @@ def _judge(
     judged = judging.judge(off, on, compare(off, on))
     if rerun and judged.comparison.differences:
         bench = Bench.ready(place, off.crewai, wheel, click.echo)
+        if bench.wheel != on.wheel:
+            raise OracleError(
+                f"the run was made with wheel {on.wheel}, this one is {bench.wheel}: repetitions "
+                "would judge something else; run again, or give that wheel with --wheel"
+            )
         sides = [bench.setting(r.accel, r.timeout, tuple(r.deselected)) for r in (off, on)]
         decided = verdicts.decide(
             judged.comparison.differences, (off, on), (sides[0], sides[1]), rerun, click.echo

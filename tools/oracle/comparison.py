@@ -71,7 +71,9 @@ class Comparison:
 
 
 def compare(off: Run, on: Run) -> Comparison:
-    """Raises OracleError when the two don't belong together."""
+    """Raises OracleError when the two don't belong together, or are the wrong way round."""
+    if off.accel != "off" or on.accel == "off":
+        raise OracleError(f"give a run without us, then one with us: {off.accel}, {on.accel}")
     for name in ("crewai", "subset", "only", "python", "timeout", "deselected"):
         one, other = getattr(off, name), getattr(on, name)
         if one != other:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oracle.workplace import OracleError
+from oracle.workplace import REPOSITORY, OracleError
 
+FINGERPRINTS = REPOSITORY / "fast_crewai" / "fingerprints.json"
 PASSED = "passed"
 STATES = ("off", "waiting", "active")  # of a route: the later one wins when batches differ
 
@@ -45,6 +45,7 @@ class RouteUse:
 
     state: str
     reason: str = ""
+    target: str = ""
     calls: int = 0
     fallbacks: int = 0
     fallback_reasons: dict[str, int] = field(default_factory=dict)
@@ -99,7 +100,8 @@ class Run:
         """Sum up the routes of one batch."""
         for component in status["components"].values():
             for route in component["routes"]:
-                self.routes.setdefault(route["name"], RouteUse("off", route["reason"])).add(route)
+                fresh = RouteUse("off", route["reason"], route.get("target", ""))
+                self.routes.setdefault(route["name"], fresh).add(route)
 
     def faults(self) -> list[str]:
         """Why this run proves nothing: unfinished, or not in the state that it claims."""
@@ -112,7 +114,25 @@ class Run:
             found.append("the accelerator was loaded although it should be off")
         if self.accel != "off" and not all(batch.loaded for batch in self.batches):
             found.append("the accelerator was not loaded in every batch")
+        if self.accel != "off":
+            found += self._faults_of_routes()
         return found
+
+    def _faults_of_routes(self) -> list[str]:
+        if not self.active():
+            return ["no route was active"]
+        targets = proven(self.crewai)
+        found = [
+            f"{name} is proven on this version, and off: {use.reason}"
+            for name, use in self.routes.items()
+            if use.state == "off" and use.target in targets
+        ]
+        return found + [
+            f"{name} failed: {reason} ({count} times)"
+            for name, use in self.routes.items()
+            for reason, count in use.fallback_reasons.items()
+            if reason.endswith("in the fast path")
+        ]
 
     def summary(self) -> str:
         cpu = sum(batch.cpu for batch in self.batches)
@@ -121,6 +141,16 @@ class Run:
             f"CrewAI {self.crewai}, {self.subset}, {self.accel}: {len(self.outcomes)} results: "
             f"{text}; {self.wall:.0f} s, {cpu:.0f} s CPU in {len(self.batches)} batches"
         )
+
+
+def proven(crewai: str) -> set[str]:
+    """The targets that are proven on that version, by the project's own list."""
+    listed = json.loads(FINGERPRINTS.read_text("utf-8"))["targets"]
+    return {
+        target
+        for target, digests in listed.items()
+        if any(crewai in packages.get("crewai", ()) for packages in digests.values())
+    }
 
 
 def save(run: Run, path: Path) -> None:
@@ -147,7 +177,3 @@ def load(path: Path) -> Run:
         return Run(**content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OracleError(f"{path} is not the result of a run: {error}") from error
-
-
-def load_all(paths: Iterable[Path]) -> list[Run]:
-    return [load(path) for path in paths]

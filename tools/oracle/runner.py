@@ -29,6 +29,8 @@ ACCELERATORS: dict[str, tuple[str, ...]] = {
 KEPT = {"HOME", "LANG", "SYSTEMROOT", "USERPROFILE"}
 KEPT_PREFIXES = ("LC_", "OPENBLAS_")
 
+_ENDED = {0, 1, 5}  # all passed, some failed, none (left) to run
+
 Rows = dict[str, Outcome]
 
 
@@ -165,6 +167,8 @@ class Runner:
             if attempt.finish is not None:
                 record.cpu, status = attempt.finish["cpu"], attempt.finish["status"]
                 record.loaded = status is not None
+                if attempt.finish["exit"] not in _ENDED:
+                    record.broken = f"pytest stopped with {attempt.finish['exit']}"
                 if isinstance(status, str):
                     record.broken, status = f"no status of the accelerator: {status}", None
                 break

@@ -26,6 +26,7 @@ class Pair:
     on: Run
     against_us: tuple[str, ...]
     differences: int
+    explained: tuple[str, ...]  # differences that repetitions did not hold against us
     programs: dict[str, str]  # program of tests/programs → verdict of `tools/compat matrix`
 
 
@@ -54,12 +55,19 @@ def _pair(off_path: Path, on_path: Path) -> Pair:
     if judged.faults:
         raise OracleError(f"CrewAI {off.crewai}: {'; '.join(judged.faults)}")
     against = tuple(difference.test for difference in judged.against_us())
+    explained: tuple[str, ...] = ()
     kept = judgement.path_of(on_path)
     if kept.exists():  # with the verdicts of repetitions, if it is of these two runs
         content = json.loads(kept.read_text("utf-8"))
         if (content["off"], content["on"]) == (off.started, on.started):
             against = tuple(content["against_us"])
-    return Pair(off, on, against, len(comparison.differences), _programs(on_path))
+            explained = tuple(
+                f"{row['test']}: {row['verdict']['kind']}"
+                for row in content["differences"]
+                if row["verdict"] and row["test"] not in against
+            )
+    programs = _programs(on_path)
+    return Pair(off, on, against, len(comparison.differences), explained, programs)
 
 
 def _programs(beside: Path) -> dict[str, str]:
@@ -126,9 +134,12 @@ def _remarks(found: list[Pair]) -> list[str]:
         lines.append(
             f"Python {pair.on.python}; {calls:,} calls of routes, {fallbacks:,} of them served by "
             f"CrewAI's own code; "
-            f"outcomes that differed at first sight: {pair.differences}."
+            f"outcomes that differed at first sight: {pair.differences}. "
+            f"Run on {pair.off.started[:10]} (off) and {pair.on.started[:10]} (on), "
+            f"wheel {pair.on.wheel}."
         )
         lines += ["", *_unused(pair.on), *_list("Held against us", pair.against_us)]
+        lines += _list("Differed once, and why that is not held against us", pair.explained)
         unlike = [f"{name}: {said}" for name, said in pair.programs.items() if said != "same"]
         lines += _list("Programs that were not the same", unlike)
         lines += _list(

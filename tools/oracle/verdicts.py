@@ -14,6 +14,7 @@ from oracle.comparison import ABSENT, Difference
 from oracle.results import BatchRecord, Run
 from oracle.runner import Rows, Runner, Setting
 from oracle.subsets import file_of
+from oracle.workplace import OracleError
 
 REAL = "real"
 UNSTEADY = "unsteady with us"
@@ -44,8 +45,11 @@ class Verdict:
 
 
 def judge(off: Counter[str], on: Counter[str]) -> str | None:
-    """What the repetitions of both sides say; None if they don't differ."""
-    if len(off) > 1:
+    """What the repetitions of both sides say; None if they don't differ.
+
+    Not turning up is no outcome of the test: without us it acquits nobody.
+    """
+    if len(off.keys() - {ABSENT}) > 1:
         return FLAKY
     if len(on) > 1:
         return UNSTEADY
@@ -70,8 +74,9 @@ def decide(
         batches = plan(open_tests, sides[0])
         select = tuple(t for t in open_tests if "::" in t) if where == "alone" else None
         listed = sides[0].subset != "full" and where != "alone"
-        chosen = tuple(sides[0].outcomes) if listed else select
-        off, on = (_repeat(setting, batches, chosen, times) for setting in settings)
+        chosen = tuple({**sides[0].outcomes, **sides[1].outcomes}) if listed else select
+        jobs = sides[0].jobs
+        off, on = (_repeat(setting, batches, chosen, times, jobs) for setting in settings)
         left = []
         for test in open_tests:
             seen = _of(test, off, times), _of(test, on, times)
@@ -102,15 +107,22 @@ def _of(test: str, seen: Seen, times: int) -> Counter[str]:
 
 
 def _repeat(
-    setting: Setting, batches: list[Batch], select: tuple[str, ...] | None, times: int
+    setting: Setting,
+    batches: list[Batch],
+    select: tuple[str, ...] | None,
+    times: int,
+    jobs: int,
 ) -> Seen:
     seen: Seen = {}
 
-    def ended(_record: BatchRecord, rows: Rows, _status: Any) -> None:
+    def ended(record: BatchRecord, rows: Rows, _status: Any) -> None:
+        if record.broken or record.loaded == (setting.accel == "off"):
+            why = record.broken or "the accelerator was not in the state it should be in"
+            raise OracleError(f"a repetition is not valid: batch {record.number}: {why}")
         for test, row in rows.items():
             seen.setdefault(test, Counter())[row.outcome] += 1
 
     for _ in range(times):
         with tempfile.TemporaryDirectory() as scratch:
-            Runner(setting, Path(scratch), select=select).run(batches, ended)
+            Runner(setting, Path(scratch), jobs, select).run(batches, ended)
     return seen

@@ -110,12 +110,13 @@ class Recorder:
 
 def verdict(reports: list[pytest.TestReport]) -> tuple[str, str]:
     """One outcome and its message, from the phases of a test."""
-    for report in reports:
+    for report in reports:  # first: a skipped call may be followed by a failing teardown
         if report.failed:
             message = _message(report)
             if message.startswith("Failed: Timeout"):
                 return "timeout", message
             return ("failed" if report.when == "call" else f"error@{report.when}"), message
+    for report in reports:
         if report.skipped:
             if hasattr(report, "wasxfail"):
                 return "xfailed", str(report.wasxfail)[:400]
