@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fast_crewai.hooks.areas import token_preflight
 from fast_crewai.hooks.areas.private_attributes import private_attributes
 
 ROUTES = (
     private_attributes("agents", "crewai.agents.agent_builder.base_agent:BaseAgent"),
     private_attributes("agents", "crewai.crew:Crew"),
     private_attributes("agents", "crewai.llms.base_llm:BaseLLM"),
+    *token_preflight.ROUTES,
 )
