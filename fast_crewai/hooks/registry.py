@@ -313,11 +313,12 @@ def _route_report(state: RouteState) -> dict[str, Any]:
 
 
 def _holders(value: object, package: str) -> Iterator[tuple[str, str]]:
-    for module_name, module in list(sys.modules.items()):
+    # copy() is one step; a list of items makes tuples, and a collection between them may import.
+    for module_name, module in sys.modules.copy().items():
         namespace = getattr(module, "__dict__", None)
         if not module_name.startswith(package) or type(namespace) is not dict:
             continue
-        for name, held in list(namespace.items()):
+        for name, held in namespace.copy().items():
             if held is value:
                 yield module_name, name
 

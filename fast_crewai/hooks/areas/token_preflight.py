@@ -37,6 +37,8 @@ _EXECUTOR = "crewai.agents.agent_executor:AgentExecutor"
 _CONTEXT_CHECK = "is_context_window_overflowing_threshold"
 _RESULT_CHECK = "is_tool_result_overflowing_threshold"
 
+_OPENAI_HOST = "api.openai.com"
+
 RESERVE = 1024  # hidden system message, headings of the tools' section
 PER_MESSAGE = 32  # special tokens, role, channel, recipient
 PER_TOOL = 64
@@ -197,10 +199,13 @@ def _require_plain_client(client: Any, kind: Any) -> None:
     requests, or answer them with any number."""
     if client is None or type(client) is not kind:
         raise Declined("no client yet, or not the SDK's")
+    if client.base_url.host != _OPENAI_HOST:
+        raise Declined("a client of another server")
     http = client._client
     transport = http._transport
     httpx = sys.modules["httpx"]
-    if type(transport) is not httpx.HTTPTransport or any(http.event_hooks.values()):
+    transports = {type(transport), *(type(t) for t in http._mounts.values() if t is not None)}
+    if transports != {httpx.HTTPTransport} or any(http.event_hooks.values()):
         raise Declined("an HTTP client of the user's")
     pool = transport._pool
     for thing, package, names in (

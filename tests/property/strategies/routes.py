@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from strategies import data, flows, texts
+from strategies import data, flows, preflight, texts
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ def case_for(route: str, owner: Any) -> Case:
             call,
         ),
         "tasks.interpolate": Case(st.tuples(texts.templates, texts.inputs), call),
+        "agents.token-preflight-openai": Case(preflight.requests, preflight.context),
+        "agents.token-preflight-tool-result": Case(preflight.results, preflight.tool_result),
         "serialization.to-serializable": Case(
             st.tuples(data.trees)
             | st.tuples(data.trees, data.excludes, depth, st.sampled_from([0, 0, 1, 4])),
