@@ -29,7 +29,7 @@ class WorstServer(ModelServer):
 
 
 def worst_count(request):
-    items = request["input"]
+    items = [item for item in request["input"] if isinstance(item, dict)]
     names = {
         item["call_id"]: item["name"] for item in items if "name" in item and "call_id" in item
     }
@@ -40,7 +40,7 @@ def worst_count(request):
         texts.append(names.get(item.get("call_id"), ""))
         for call in item.get("tool_calls") or ():
             texts += [call["function"]["name"], call["function"]["arguments"]]
-    count = HIDDEN_PROMPT + FRAME * (len(items) + 1) + sum(len(t.encode()) for t in texts)
+    count = HIDDEN_PROMPT + FRAME * (len(items) + 1) + sum(_bytes(t) for t in texts)
     tools = request.get("tools") or []
     rendered = "# Tools\n\n## functions\n\nnamespace functions {\n\n" if tools else ""
     for tool in tools:
@@ -53,13 +53,20 @@ def worst_count(request):
     return count + len(re.sub(" +", " ", rendered).encode())
 
 
+def _bytes(value):
+    return len((value if isinstance(value, str) else json.dumps(value)).encode())
+
+
 def typescript(schema, indent=""):
     """As openai/harmony shows it to the models, with what it leaves out as comments."""
     deeper = indent + "    "
     lines = []
     for name, part in (schema.get("properties") or {}).items():
         for key, value in part.items():
-            if key not in ("type", "properties", "items", "enum", "anyOf"):
+            if key == "examples":
+                lines.append(f"{indent}// Examples:\n")
+                lines += [f'{indent}// - "{example}"\n' for example in value]
+            elif key not in ("type", "properties", "items", "enum", "anyOf"):
                 shown = value if isinstance(value, str) else json.dumps(value)
                 lines.append(f"{indent}// {key}: {shown}\n")
         lines.append(f"{indent}{name}?: {typescript(part, deeper)},\n")
@@ -168,7 +175,7 @@ def tool_result(function, example):
 
 
 alphabets = st.sampled_from(
-    ["a", "a b\n", '"\\', "é", "漢", "😀", "\x00\x1f", "\u0344ﷺ", "<|end|>"]
+    ["a", "\n", "a b\n", '"\\', "é", "漢", "😀", "\x00\x1f", "\u0344ﷺ", "<|end|>"]
 )
 hostile = st.text(max_size=12) | st.text(alphabet=st.characters(), max_size=6) | alphabets
 
@@ -191,7 +198,8 @@ schemas = st.recursive(
             "description": texts(200),
             "default": st.text(max_size=5) | st.integers(),
             "enum": st.lists(st.text(max_size=5), min_size=1, max_size=4),
-            "examples": st.lists(st.text(max_size=3), max_size=4),
+            "examples": st.lists(st.text(max_size=3), max_size=4)
+            | st.integers(0, 300).map(lambda n: ["a"] * n),
         },
     ),
     lambda inner: st.one_of(
