@@ -34,23 +34,23 @@ _STARS: dict[Any, str] = {
 # The dead statement makes every cell a free variable of both, so that their code can be swapped.
 _FAST = """\
 def make({cells}):
-    def dispatcher({parameters}):
+    {define} dispatcher({parameters}):
         if 0:
             {cells}
         _fc_tally.calls += 1
         try:
             {checks}
-            return _fc_fast({arguments})
+            return {wait}_fc_fast({arguments})
         except _fc_fallback as error:
             _fc_tally.fell_back(error)
-        return _fc_original({call})
+        return {wait}_fc_original({call})
 """
 _INERT = """\
 def make({cells}):
-    def dispatcher({parameters}):
+    {define} dispatcher({parameters}):
         if 0:
             {cells}
-        return _fc_original({call})
+        return {wait}_fc_original({call})
 """
 
 
@@ -214,8 +214,11 @@ def _compile(
 ) -> types.CodeType:
     parameters, arguments, call = _parameters(plain)
     code = plain.__code__
+    waits = inspect.iscoroutinefunction(plain)
     tree = ast.parse(
         template.format(
+            define="async def" if waits else "def",
+            wait="await " if waits else "",
             cells=", ".join(cells),
             checks=checks,
             parameters=parameters,

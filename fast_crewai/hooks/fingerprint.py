@@ -32,7 +32,7 @@ def digest_of(value: object) -> str:
     if isinstance(value, property):
         value = value.fget
     if isinstance(value, types.FunctionType):
-        return digest_of_node(_definition_of(value))
+        return digest_of_node(definition_of(value))
     return digest_of_constant(value)
 
 
@@ -89,7 +89,10 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
     return body
 
 
-def _definition_of(function: types.FunctionType) -> ast.AST:
+def definition_of(
+    function: types.FunctionType,
+) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef:
+    """A live function's definition, parsed. Raises UnreadableError."""
     lines = _file_lines(function.__code__.co_filename)
     first = function.__code__.co_firstlineno - 1
     if first >= len(lines):
@@ -103,12 +106,13 @@ def _definition_of(function: types.FunctionType) -> ast.AST:
     else:
         start = 2 if segment[:1].isspace() else 1
     for node in ast.walk(tree):
-        if isinstance(node, _DEFINITIONS) and _start_line(node) == start:
+        if isinstance(node, _DEFINITIONS) and start_line(node) == start:
             return node
     raise UnreadableError(f"{function.__qualname__} is not where its code says")
 
 
-def _start_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> int:
+def start_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> int:
+    """The first line of a definition, decorators included."""
     return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from strategies import data, flows, preflight, texts
+from strategies import data, flow_runs, flows, preflight, texts
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ def case_for(route: str, owner: Any) -> Case:
             st.tuples(flows.plain_tables | flows.odd_tables, flows.steps), search
         ),
         "flow.start-methods": Case(flows.plain_tables | flows.odd_tables, start_names),
+        "flow.method-completion": Case(flow_runs.sequential, flow_runs.one_method),
         "tools.sanitize-tool-name": Case(
             st.tuples(texts.names) | st.tuples(texts.names, st.sampled_from([64, 200, 10, 0, -3])),
             call,
