@@ -4,6 +4,7 @@ import asyncio
 import traceback
 
 import pytest
+from crewai.events.event_bus import crewai_event_bus
 from crewai.flow.flow import Flow
 from hypothesis import HealthCheck, given, settings
 from strategies import flow_runs
@@ -63,7 +64,7 @@ def example(*kinds, persist=None, **method):
 def test_coroutines_take_turns_where_they_did():
     """The end of a method is a turn of the event loop: the other one starts before it."""
     started, finished = "method_execution_started", "method_execution_finished"
-    log, _, _ = flow_runs.run(example("async", "async", "async"))
+    log, _, _ = flow_runs.run(example("async at once", "async at once", "async at once"))
     events = [(e[0], e[1]) for e in log if e[0] in (started, finished)]
     assert events[2:] == [(started, "m1"), (started, "m2"), (finished, "m1"), (finished, "m2")]
 
@@ -142,9 +143,11 @@ def test_a_patched_to_thread_is_called(monkeypatch):
 
 
 @pytest.mark.parametrize("off", [True, False])
-def test_cancellation_arrives_at_the_end_of_a_method(off):
+def test_cancellation_arrives_at_the_end_of_a_method(off, monkeypatch):
     """Between the result, which is kept, and the event, which is not emitted."""
     flow = flow_runs.build(example("async"), [])
+    emitted = []
+    monkeypatch.setattr(type(crewai_event_bus), "emit", lambda *a: emitted.append(a[-1].type))
 
     async def cancelled():
         async def method():
@@ -161,6 +164,7 @@ def test_cancellation_arrives_at_the_end_of_a_method(off):
     else:
         asyncio.run(cancelled())
     assert flow.method_outputs == [1] and flow._method_execution_counts == {"m0": 1}
+    assert emitted == ["method_execution_started"]
 
 
 def test_tracebacks_show_the_lines_of_crewai():

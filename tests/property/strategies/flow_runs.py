@@ -67,7 +67,8 @@ def action(flow, log, name, kind, results, takes):
 
     async def waits(*arguments):
         result = step(*arguments)
-        await asyncio.sleep(0)
+        if kind != "async at once":
+            await asyncio.sleep(0)
         return result
 
     if kind == "sync":
@@ -87,7 +88,7 @@ def action(flow, log, name, kind, results, takes):
 results = st.lists(
     st.sampled_from([*LABELS, *LABELS, None, 1, ValueError, TypeError]), min_size=1, max_size=3
 )
-kinds = st.sampled_from(["sync", "sync", "async", "returns a coroutine"])
+kinds = st.sampled_from(["sync", "sync", "async", "async at once", "returns a coroutine"])
 persists = st.none() | st.builds(lambda enabled: {"enabled": enabled}, st.booleans())
 conditions = st.recursive(
     st.sampled_from([*NAMES, *LABELS]),
