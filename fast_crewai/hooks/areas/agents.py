@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from fast_crewai.hooks.areas import token_preflight
+from fast_crewai.hooks.areas.agent_executor import EXECUTOR_LOOP
 from fast_crewai.hooks.areas.private_attributes import private_attributes
 
 ROUTES = (
+    EXECUTOR_LOOP,
     private_attributes("agents", "crewai.agents.agent_builder.base_agent:BaseAgent"),
     private_attributes("agents", "crewai.crew:Crew"),
     private_attributes("agents", "crewai.llms.base_llm:BaseLLM"),

@@ -1,10 +1,13 @@
 """Whole runs of random flows: what ran, in which kind of thread, what was left and emitted."""
 
 import asyncio
+import contextlib
 import contextvars
+import logging
 import threading
 from unittest import mock
 
+from crewai.agents import agent_executor
 from crewai.flow import runtime
 from crewai.flow.flow import Flow
 from crewai.flow.flow_context import current_flow_method_name
@@ -216,6 +219,37 @@ def one_method(function, example):
     return asyncio.run(awaited()), log, left(flow)
 
 
+def from_start(function, example):
+    """``Flow._execute_start_method`` of a flow that passes for CrewAI's agent executor."""
+    log = []
+    flow = build(example | {"silent": True}, log)
+
+    async def awaited():
+        try:
+            return await function(flow, NAMES[0]), variable.get()
+        except Exception as error:
+            return type(error), str(error), error.__context__ is None
+
+    with passing_for_the_executor(), logged(log):
+        return asyncio.run(awaited()), log, left(flow)
+
+
+def passing_for_the_executor(owner=Plain):
+    return mock.patch.object(agent_executor, "AgentExecutor", owner)
+
+
+@contextlib.contextmanager
+def logged(log):
+    """What the engine logs, and where."""
+    handler = logging.Handler()
+    handler.emit = lambda record: log.append(("logged", record.getMessage(), place()))
+    runtime.logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        runtime.logger.removeHandler(handler)
+
+
 def run(example, owner=Plain):
     """(log of methods, savings and events; result or exception; what is left in the flow)."""
     log = []
@@ -231,7 +265,7 @@ def run(example, owner=Plain):
         return emit(self, source, event)
 
     flow = build(example, log, owner)
-    with mock.patch.object(type(bus), "emit", emitting):
+    with mock.patch.object(type(bus), "emit", emitting), logged(log):
         try:
             ended = repr(flow.kickoff())
         except Exception as error:

@@ -77,6 +77,7 @@ def case_for(route: str, owner: Any) -> Case:
         ),
         "flow.start-methods": Case(flows.plain_tables | flows.odd_tables, start_names),
         "flow.method-completion": Case(flow_runs.sequential, flow_runs.one_method),
+        "agents.executor-loop": Case(flow_runs.sequential, flow_runs.from_start),
         "tools.sanitize-tool-name": Case(
             st.tuples(texts.names) | st.tuples(texts.names, st.sampled_from([64, 200, 10, 0, -3])),
             call,

@@ -1,0 +1,333 @@
+"""The agent executor's loop: one worker thread while its methods follow each other.
+
+CrewAI's ``AgentExecutor`` is a Flow of plain functions. The flow engine, a chain of coroutines on
+the event loop, sends each method to a worker thread and waits. Here the engine's own coroutines
+(``recompile``) go on in that thread from the end of one method to the start of the next. They come
+back to the loop for all that needs it: coroutines, listeners side by side, exceptions.
+
+A worker is never kept while the loop has something to do for the run, so it waits for nobody; and
+not between two methods while other work waits for a worker, so nobody waits longer than before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+import threading
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from concurrent.futures import thread as pool
+from functools import partial
+from typing import Any
+
+from fast_crewai._core import Declined
+from fast_crewai.hooks.areas.flow_methods import SAVING, saves_nothing, two_turns
+from fast_crewai.hooks.areas.recompile import recompiled
+from fast_crewai.hooks.dispatch import original_of
+from fast_crewai.hooks.route import Route, Site
+
+_RUNTIME = "crewai.flow.runtime"
+_to_thread = asyncio.to_thread
+
+_Step = Coroutine[Any, Any, Any]
+
+
+class _Stepping(threading.local):
+    """The run whose coroutines this thread is stepping just now."""
+
+    run: _Run | None = None
+
+
+_stepping = _Stepping()
+
+
+class _Request:
+    """What an engine's coroutine awaits from the run that steps it."""
+
+    def __await__(self) -> Generator[_Request, Any, Any]:
+        return (yield self)
+
+
+class _OnLoop(_Request):
+    """To go on in the event loop's thread."""
+
+
+class _Call(_Request):
+    """A method, in a worker thread."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.call = call
+
+
+class _Child(_Request):
+    """A coroutine that had a task of its own: its own copy of the context, its own stack."""
+
+    def __init__(self, coroutine: _Step) -> None:
+        self.coroutine = coroutine
+        self.context = contextvars.copy_context()
+
+
+class _Ended:
+    """The whole run returned."""
+
+
+class _Failed:
+    """A method or a coroutine raised: the loop's thread throws it into the one that awaits."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+@types.coroutine
+def _awaited(future: Any) -> Generator[Any, Any, Any]:
+    """Hand a future (or a bare turn of the loop) to the real task."""
+    return (yield future)
+
+
+class _Run:
+    """One start method and everything that it triggers."""
+
+    def __init__(self, coroutine: _Step, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._stack = [(coroutine, contextvars.copy_context())]
+        self._lock = threading.Lock()  # held while a worker steps; see _cancel
+
+    async def drive(self) -> None:
+        value: Any = None
+        failure: BaseException | None = None
+        try:
+            while True:
+                step = self._advance(value, failure)
+                value = failure = None
+                if type(step) is _Call:
+                    step = await self._work_elsewhere(step)
+                if type(step) is _Ended:
+                    return
+                if type(step) is _Failed:
+                    failure = step.error
+                    if not self._stack:
+                        raise failure
+                elif type(step) is not _OnLoop:
+                    try:
+                        value = await _awaited(step)
+                    except BaseException as error:
+                        failure = error
+        finally:  # the traceback of an exception holds this frame
+            step = failure = None
+
+    async def _work_elsewhere(self, call: _Call) -> Any:
+        """Run a method, and all that follow it, in a worker; the step that needs the loop."""
+        step: Any = call
+        while type(step) is _Call:
+            stopped = threading.Event()
+            try:
+                step = await _to_thread(self._work, step, stopped)
+            except BaseException as error:  # cancelled, or the pool takes no more
+                with self._lock:
+                    stopped.set()
+                return _Failed(error)
+        return step
+
+    def _work(self, call: _Call, stopped: threading.Event) -> Any:
+        while True:
+            try:
+                result = call.call()
+            except BaseException as error:
+                return _Failed(_as_from_a_future(error))
+            with self._lock:
+                if stopped.is_set():  # the method that ran was the last one, as before
+                    return None
+                step = self._advance(result, None, once=True)
+                if type(step) is not _Call or not self._may_stay():
+                    return step
+            call = step
+
+    def _may_stay(self) -> bool:
+        """Whether this worker may run the next method: nobody waits for it, nothing ends."""
+        executor: Any = getattr(self._loop, "_default_executor", None)
+        try:
+            return (
+                executor._work_queue.empty()
+                and not executor._shutdown
+                and not pool._shutdown
+                and self._loop.is_running()
+            )
+        except AttributeError:
+            return False
+
+    def _advance(self, value: Any, failure: BaseException | None, *, once: bool = False) -> Any:
+        """Step the coroutines until one awaits what isn't another of them.
+
+        ``once`` an exception comes out of one, that is the result.
+        """
+        outer, _stepping.run = _stepping.run, self
+        try:
+            while True:
+                coroutine, context = self._stack[-1]
+                try:
+                    if failure is None:
+                        step = context.run(coroutine.send, value)
+                    else:
+                        step = context.run(coroutine.throw, failure)
+                except StopIteration as end:
+                    self._stack.pop()
+                    if not self._stack:
+                        return _Ended()
+                    value, failure = end.value, None
+                except BaseException as error:
+                    self._stack.pop()
+                    if once or not self._stack:
+                        return _Failed(error)
+                    value, failure = None, error
+                else:
+                    if type(step) is not _Child:
+                        return step
+                    self._stack.append((step.coroutine, step.context))
+                    value = failure = None
+        finally:
+            _stepping.run = outer
+            failure = None  # as above
+
+
+def _as_from_a_future(error: BaseException) -> BaseException:
+    """asyncio's own exception for one of concurrent.futures, as its futures do."""
+    convert = getattr(asyncio.futures, "_convert_future_exc", None)
+    converted: BaseException = convert(error) if convert else error
+    return converted
+
+
+# ------------------------------------------------ what the engine's coroutines call
+
+
+async def _in_thread(
+    context: contextvars.Context,
+    method: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    options: Mapping[str, Any],
+) -> Any:
+    if _stepping.run is None:
+        return await asyncio.to_thread(context.run, method, *arguments, **options)
+    return await _Call(partial(context.run, method, *arguments, **options))
+
+
+async def _on_loop(function: Callable[..., Awaitable[Any]], *arguments: Any, **options: Any) -> Any:
+    if _stepping.run is not None:
+        await _OnLoop()
+    return await function(*arguments, **options)
+
+
+async def _itself(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+async def _together(coroutines: list[_Step]) -> None:
+    if _stepping.run is None or len(coroutines) != 1:
+        await _on_loop(asyncio.gather, *coroutines)
+    else:
+        await _Child(coroutines[0])
+
+
+class _Engine:
+    """The engine's coroutines, CrewAI's own code, calling each other and the functions above."""
+
+    def __init__(self, site: Site) -> None:
+        self._flow = site.namespace
+        self._saving = vars(site.namespace)["_persist_method_completion"]
+        self.start = self._copy(
+            "_execute_start_method",
+            {
+                "self._execute_listeners": "_fc_listeners",
+                "self._execute_method": "_fc_method",
+            },
+            _fc_listeners=lambda *given: self.listeners(*given),
+            _fc_method=lambda *given, **named: self.method(*given, **named),
+        )
+        self.listeners = self._copy(
+            "_execute_listeners",
+            {
+                "self._execute_single_listener": "_fc_listener",
+                "self._execute_start_method": "_fc_start",
+                "self._execute_racing_listeners": "_fc_race",
+                "asyncio.gather(*tasks)": "_fc_together(tasks)",
+            },
+            _fc_listener=lambda *given: self.listener(*given),
+            _fc_start=self.start,
+            _fc_race=lambda flow, *given: _on_loop(flow._execute_racing_listeners, *given),
+            _fc_together=_together,
+        )
+        self.method = self._copy(
+            "_execute_method",
+            {
+                "await method(*args, **kwargs)": "await _fc_on_loop(method, *args, **kwargs)",
+                "await result": "await _fc_on_loop(_fc_itself, result)",
+                "asyncio.to_thread(ctx.run, method, *args, **kwargs)": (
+                    "_fc_in_thread(ctx, method, args, kwargs)"
+                ),
+                "self._run_human_feedback_step": "_fc_feedback",
+                SAVING: "_fc_complete(self, method_name)",
+            },
+            _fc_on_loop=_on_loop,
+            _fc_itself=_itself,
+            _fc_in_thread=_in_thread,
+            _fc_feedback=lambda flow, *given: _on_loop(flow._run_human_feedback_step, *given),
+            _fc_complete=self._complete,
+        )
+        self.listener = self._copy(
+            "_execute_single_listener",
+            {
+                "self._execute_listeners": "_fc_listeners",
+                "self._execute_method": "_fc_method",
+                "self._execute_start_method": "_fc_start",
+            },
+            _fc_listeners=self.listeners,
+            _fc_method=self.method,
+            _fc_start=self.start,
+        )
+
+    def _copy(
+        self, name: str, replaced: Mapping[str, str], **functions: Callable[..., Any]
+    ) -> Callable[..., _Step]:
+        return recompiled(original_of(vars(self._flow)[name]), replaced, functions)
+
+    async def _complete(self, flow: Any, method_name: Any) -> None:
+        if not saves_nothing(flow, method_name, self._saving):
+            await _on_loop(asyncio.to_thread, flow._persist_method_completion, method_name)
+        elif _stepping.run is None:
+            await two_turns()
+
+
+def _loop(site: Site) -> Callable[..., Any]:
+    engine = _Engine(site)
+
+    async def execute_start_method(flow: Any, start_method_name: Any) -> None:
+        module = sys.modules.get("crewai.agents.agent_executor")
+        if type(flow) is not getattr(module, "AgentExecutor", None):
+            raise Declined("not CrewAI's own agent executor")
+        if not flow.suppress_flow_events:
+            raise Declined("emits the events of its methods")
+        if site.module.asyncio.to_thread is not _to_thread:
+            raise Declined("patched: asyncio.to_thread")
+        run = _Run(engine.start(flow, start_method_name), asyncio.get_running_loop())
+        await run.drive()
+
+    return execute_start_method
+
+
+EXECUTOR_LOOP = Route(
+    name="agents.executor-loop",
+    target=f"{_RUNTIME}:Flow._execute_start_method",
+    why="12 hand-offs between threads per tool step of an agent",
+    build=_loop,
+    reads=tuple(
+        f"{_RUNTIME}:Flow.{name}"
+        for name in (
+            "_execute_listeners",
+            "_execute_single_listener",
+            "_execute_method",
+            "_execute_racing_listeners",
+            "_persist_method_completion",
+            "_run_human_feedback_step",
+        )
+    ),
+)

@@ -1,0 +1,90 @@
+"""CrewAI's own function, compiled again from its source with some expressions replaced.
+
+What stays is CrewAI's code word by word, with its file, lines and globals.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fast_crewai.hooks import fingerprint
+from fast_crewai.hooks.route import TargetError
+
+
+def recompiled(
+    original: types.FunctionType,
+    replaced: Mapping[str, str],
+    functions: Mapping[str, Callable[..., Any]],
+) -> types.FunctionType:
+    """The function with its expressions ``replaced``: old → new, as ``ast.unparse`` writes them.
+
+    New expressions call ``functions``, by name. A "method" is replaced in all its calls, which
+    are then given ``self`` first: "self.step" → "step". Each must be found. Raises TargetError.
+    """
+    code = original.__code__
+    definition = fingerprint.definition_of(original)
+    ast.increment_lineno(definition, code.co_firstlineno - fingerprint.start_line(definition))
+    replacing = _Replacing(replaced)
+    replacing.generic_visit(definition)
+    if replacing.found != set(replaced) or code.co_freevars:
+        raise TargetError(f"{original.__qualname__} is not what it was")
+    wrapper = ast.parse(f"def make({', '.join(functions)}): pass")
+    wrapper.body[0].body = [definition]  # type: ignore[attr-defined]
+    flags = __future__.annotations.compiler_flag
+    outer = compile(wrapper, code.co_filename, "exec", flags=flags, dont_inherit=True)
+    made = _code_in(_code_in(outer, "make"), original.__name__).replace(co_name=code.co_name)
+    if hasattr(code, "co_qualname"):
+        made = made.replace(co_qualname=code.co_qualname)  # type: ignore[call-arg]
+    copy = types.FunctionType(
+        made,
+        original.__globals__,
+        original.__name__,
+        original.__defaults__,
+        tuple(types.CellType(functions[name]) for name in made.co_freevars),
+    )
+    copy.__kwdefaults__ = original.__kwdefaults__
+    return copy
+
+
+def _code_in(outer: types.CodeType, name: str) -> types.CodeType:
+    codes = (value for value in outer.co_consts if isinstance(value, types.CodeType))
+    return next(code for code in codes if code.co_name == name)
+
+
+class _Replacing(ast.NodeTransformer):
+    def __init__(self, replaced: Mapping[str, str]) -> None:
+        self._replaced = replaced
+        self.found: set[str] = set()
+
+    def visit_Await(self, node: ast.Await) -> ast.AST:
+        return self._replace(node) or self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        new = self._replace(node)
+        if new is not None:
+            return new
+        self.generic_visit(node)
+        method = ast.unparse(node.func)
+        if method in self._replaced:
+            self.found.add(method)
+            node.func = self._new(self._replaced[method], node.func)
+            node.args.insert(0, self._new("self", node.func))
+        return node
+
+    def _replace(self, node: ast.expr) -> ast.expr | None:
+        old = ast.unparse(node)
+        if old not in self._replaced:
+            return None
+        self.found.add(old)
+        return self._new(self._replaced[old], node)
+
+    def _new(self, text: str, place: ast.expr) -> ast.expr:
+        new = ast.parse(text, mode="eval").body
+        for part in ast.walk(new):
+            if isinstance(part, (ast.expr, ast.keyword)):
+                ast.copy_location(part, place)
+        return new
