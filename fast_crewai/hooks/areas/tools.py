@@ -1,8 +1,9 @@
-"""Routes of tool names (component ``tools``)."""
+"""Routes of tools (component ``tools``)."""
 
 from __future__ import annotations
 
 from fast_crewai import _core
+from fast_crewai.hooks.areas import schemas
 from fast_crewai.hooks.areas.private_attributes import private_attributes
 from fast_crewai.hooks.route import Route
 
@@ -23,6 +24,7 @@ ROUTES = (
             f"{_STRINGS}:_DUPLICATE_UNDERSCORE_PATTERN",
         ),
     ),
+    *schemas.ROUTES,
     private_attributes("tools", "crewai.tools.base_tool:BaseTool"),
     private_attributes("tools", "crewai.tools.structured_tool:CrewStructuredTool"),
 )

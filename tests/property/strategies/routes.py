@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from strategies import data, flow_runs, flows, preflight, texts
+from strategies import data, flow_runs, flows, models, preflight, texts
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,17 @@ def private_attributes(owner: type) -> Case:
     return Case(st.tuples(damage, st.sampled_from(names) | st.sampled_from(others)), read)
 
 
+def model_description(function: Callable[..., Any], example: tuple[Any, Any]) -> Any:
+    strip, program = example
+    options = {} if strip is None else {"strip_null_types": strip}
+    return models.render(lambda model: function(model, **options), program)
+
+
+def tool_description(function: Callable[..., Any], example: tuple[str, str, Any]) -> Any:
+    name, description, program = example
+    return models.render(lambda model: function(name, model, description), program)
+
+
 def case_for(route: str, owner: Any) -> Case:
     """The case of a route; ``owner`` is the class or module that holds its target."""
     if ".private-attributes-" in route:
@@ -81,6 +92,13 @@ def case_for(route: str, owner: Any) -> Case:
         "tools.sanitize-tool-name": Case(
             st.tuples(texts.names) | st.tuples(texts.names, st.sampled_from([64, 200, 10, 0, -3])),
             call,
+        ),
+        "tools.model-description": Case(
+            st.tuples(st.sampled_from([None, True, False, 1]), models.programs), model_description
+        ),
+        "tools.tool-description": Case(
+            st.tuples(texts.names, models.words | models.composites, models.programs),
+            tool_description,
         ),
         "tasks.interpolate": Case(st.tuples(texts.templates, texts.inputs), call),
         "agents.token-preflight-openai": Case(preflight.requests, preflight.context),
