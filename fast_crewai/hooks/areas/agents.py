@@ -8,6 +8,11 @@ from fast_crewai.hooks.areas.private_attributes import private_attributes
 
 ROUTES = (
     EXECUTOR_LOOP,
+from fast_crewai.hooks.areas import executor_state
+from fast_crewai.hooks.areas.private_attributes import private_attributes
+
+ROUTES = (
+    *executor_state.ROUTES,
     private_attributes("agents", "crewai.agents.agent_builder.base_agent:BaseAgent"),
     private_attributes("agents", "crewai.crew:Crew"),
     private_attributes("agents", "crewai.llms.base_llm:BaseLLM"),

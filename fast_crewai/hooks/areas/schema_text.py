@@ -44,10 +44,11 @@ class SchemaText:
         from pydantic._internal._model_construction import ModelMetaclass
         from pydantic.plugin import _loader
 
-        self._metaclass: type = ModelMetaclass
-        self._entry = BaseModel.model_json_schema.__func__
-        self._hook = BaseModel.__get_pydantic_json_schema__.__func__
-        self._plugins = _loader
+        self._metaclass: Any = ModelMetaclass
+        base: Any = BaseModel
+        self._entry = base.model_json_schema.__func__
+        self._hook = base.__get_pydantic_json_schema__.__func__
+        self._plugins: Any = _loader
         self._machinery = [
             (vars(owner), dict(vars(owner)))
             for owner in (

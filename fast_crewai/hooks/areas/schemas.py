@@ -109,7 +109,7 @@ def _model_description(site: Site) -> Callable[..., Any]:
             made = original(model, strip_null_types=strip_null_types)
         except Exception as error:
             raise Declined("its rendering fails") from error
-        # The original writes into dicts it finds in json_schema_extra; keep only what was at rest.
+        # Keep only what another thread didn't change meanwhile.
         if _is_json(made) and text_of(model) == text:
             kept[strip_null_types].put(text, pickle.dumps(made))
         return made

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from strategies import data, flow_runs, flows, models, preflight, texts
+from strategies import data, executors, flow_runs, flows, models, preflight, texts
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,10 @@ def case_for(route: str, owner: Any) -> Case:
         "tools.sanitize-tool-name": Case(
             st.tuples(texts.names) | st.tuples(texts.names, st.sampled_from([64, 200, 10, 0, -3])),
             call,
+        ),
+        "agents.executor-state": Case(
+            executors.steps,
+            lambda function, todo: executors.program(function, todo, owner),
         ),
         "tools.model-description": Case(
             st.tuples(st.sampled_from([None, True, False, 1]), models.programs), model_description
