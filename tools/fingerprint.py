@@ -34,6 +34,11 @@ from fast_crewai.hooks.route import Route  # noqa: E402
 # What CrewAI 1.9-1.15 allow; routes on pydantic's own code are proven for these.
 PYDANTIC = ("2.11.9", "2.11.10", "2.12.0", "2.12.1", "2.12.2", "2.12.3", "2.12.4", "2.12.5")
 
+# What CrewAI 1.14-1.15 allow.
+PORTALOCKER = "2.7.0"
+# From this one on, a part of CrewAI is a package of its own, of the same version.
+CREWAI_CORE = [1, 14]
+
 Digests = dict[str, dict[str, dict[str, list[str]]]]
 
 
@@ -139,15 +144,17 @@ def routes() -> list[Route]:
 def examine(versions: list[str], folder: Path) -> Iterator[tuple[Route, str, str, str | None]]:
     """(route, CrewAI version, pydantic version or "", combined digest) for every combination."""
     pydantic = {version: download("pydantic", version, folder) for version in PYDANTIC}
+    portalocker = download("portalocker", PORTALOCKER, folder)
     for version in versions:
-        crewai = download("crewai", version, folder)
+        crewai = {"crewai": download("crewai", version, folder), "portalocker": portalocker}
+        if _version_key(version) >= CREWAI_CORE:
+            crewai["crewai_core"] = download("crewai-core", version, folder)
         for route in routes():
             if any(read.startswith("pydantic.") for read in route.reads):
                 for name, wheel in pydantic.items():
-                    wheels = {"crewai": crewai, "pydantic": wheel}
-                    yield route, version, name, combined(route, wheels)
+                    yield route, version, name, combined(route, {**crewai, "pydantic": wheel})
             else:
-                yield route, version, "", combined(route, {"crewai": crewai})
+                yield route, version, "", combined(route, crewai)
 
 
 def main() -> int:

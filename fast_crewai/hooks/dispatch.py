@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fast_crewai._core import Declined, Guard
-from fast_crewai.hooks.route import Route, Site, TargetError, locate
+from fast_crewai.hooks.route import Route, Site, TargetError, locate, undecorated
 
 logger = logging.getLogger("fast_crewai")
 
@@ -116,7 +116,7 @@ class Dispatcher:
         code = self._codes[False]
         closure = tuple(self._cells[name] for name in code.co_freevars)
         self.function = types.FunctionType(
-            code, plain.__globals__, plain.__name__, plain.__defaults__, closure
+            code, undecorated(plain).__globals__, plain.__name__, plain.__defaults__, closure
         )
         self.function.__kwdefaults__ = plain.__kwdefaults__
         functools.update_wrapper(self.function, plain)

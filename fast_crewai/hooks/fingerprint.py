@@ -14,6 +14,8 @@ import types
 from collections.abc import Iterable
 from functools import lru_cache
 
+from fast_crewai.hooks.route import undecorated
+
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IGNORED_FIELDS = frozenset({"ctx", "kind", "type_comment"})
 
@@ -32,7 +34,7 @@ def digest_of(value: object) -> str:
     if isinstance(value, property):
         value = value.fget
     if isinstance(value, types.FunctionType):
-        return digest_of_node(definition_of(value))
+        return digest_of_node(definition_of(undecorated(value)))
     return digest_of_constant(value)
 
 

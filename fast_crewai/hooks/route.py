@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import types
 from collections.abc import Callable
@@ -59,6 +60,17 @@ class Route:
 
 class TargetError(Exception):
     """The target can't be replaced; the text is the reason that ``status`` shows."""
+
+
+_MANAGER = contextlib.contextmanager(iter).__code__  # of every function that it makes
+
+
+def undecorated(function: types.FunctionType) -> types.FunctionType:
+    """The generator function behind a ``@contextmanager``; any other function as it is."""
+    behind = getattr(function, "__wrapped__", None)
+    if function.__code__ is _MANAGER and type(behind) is types.FunctionType:
+        return behind
+    return function
 
 
 def locate(target: str) -> Site:

@@ -1,0 +1,217 @@
+"""CrewAI's store lock, taken as CrewAI takes it, without sleeping through its release.
+
+portalocker tries, sleeps 0.25 s and tries again: with several crews most of the time passes that
+way. The lock stays portalocker's (same file, same handle kept while waiting, same calls, same
+exceptions) and is all that excludes anybody. Ours are only the pauses between its attempts: a
+thread of this process is woken when another one releases, in the order in which they came; while
+another process holds the lock, the first in line tries again within milliseconds. A wake-up that
+gets lost (an interrupt) costs one pause of portalocker's length.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+from fast_crewai._core import Declined
+from fast_crewai.hooks.route import Site, TargetError
+
+_PAUSE = 0.25  # portalocker's own
+_LONGEST_NAP = 0.01
+# portalocker elsewhere finds the lock free only in a pause as long as its own. After so many
+# seconds of passing it on among our threads, we leave it alone for that long.
+_RUN = 5.0
+_REST = 0.3
+
+
+class _Line:
+    """The threads of this process that want one lock file, and when they had it."""
+
+    __slots__ = ("holder", "released", "rests_until", "since", "turns")
+
+    def __init__(self) -> None:
+        self.turns: deque[threading.Lock] = deque()  # released: try again
+        self.holder: weakref.ref[Any] | None = None
+        self.since = self.released = self.rests_until = 0.0
+
+    def wake_first(self) -> None:
+        if self.turns and self.turns[0].locked():
+            self.turns[0].release()
+
+    def is_held_here(self) -> bool:
+        lock = self.holder() if self.holder is not None else None
+        return lock is not None and lock.fh is not None
+
+
+class Lines:
+    """The line of each lock file that threads of this process hold or want."""
+
+    def __init__(self) -> None:
+        self.forget()
+        os.register_at_fork(after_in_child=self.forget)
+
+    def forget(self) -> None:
+        """In a forked child, where the threads in line don't exist."""
+        self._mutex = threading.RLock()  # a signal's handler may want a lock, too
+        self._lines: dict[str, _Line] = {}
+
+    def attempts(self, path: str, timeout: float) -> Iterator[int]:
+        """One item for each attempt to lock the file; in between, the thread sleeps."""
+        end = perf_counter() + timeout
+        turn = self._join_others(path)
+        number, gave_up = 0, False
+        try:
+            if turn is None:
+                yield 0
+                turn = self._join(path)
+                yield 1  # it may have been released before we stood in line
+            while (left := end - perf_counter()) > 0:
+                turn.acquire(timeout=min(left, self._pause(path, turn, number)))
+                number += 1
+                if not self._rests(path) or perf_counter() >= end:
+                    yield number + 1
+            gave_up = True
+        finally:
+            if turn is not None:
+                self._leave(path, turn, gave_up)
+
+    def taken(self, path: str, lock: Any) -> None:
+        """A thread of ours has locked the file, with a handle that lives as long as ``lock``."""
+        with self._mutex:
+            line = self._lines.get(path)
+            if line is None:
+                line = self._lines[path] = _Line()
+            line.holder = weakref.ref(lock)
+            now = perf_counter()
+            if now - line.released > _PAUSE:
+                line.since = now
+
+    def released(self, path: str, lock: Any) -> None:
+        with self._mutex:
+            line = self._lines.get(path)
+            if line is None:  # forked in between
+                return
+            if line.holder is not None and line.holder() is lock:
+                line.holder = None
+            line.released = now = perf_counter()
+            if not line.turns:
+                del self._lines[path]
+            elif now - line.since > _RUN:
+                line.rests_until = now + _REST
+            else:
+                line.wake_first()
+
+    def _join_others(self, path: str) -> threading.Lock | None:
+        """Stand in line if there is one: no overtaking."""
+        if path not in self._lines:
+            return None
+        with self._mutex:
+            line = self._lines.get(path)
+            return self._join(path) if line is not None and line.turns else None
+
+    def _join(self, path: str) -> threading.Lock:
+        turn = threading.Lock()
+        turn.acquire()
+        with self._mutex:
+            line = self._lines.get(path)
+            if line is None:
+                line = self._lines[path] = _Line()
+            line.turns.append(turn)
+        return turn
+
+    def _leave(self, path: str, turn: threading.Lock, gave_up: bool) -> None:
+        with self._mutex:
+            line = self._lines.get(path)
+            if line is None or turn not in line.turns:
+                return
+            line.turns.remove(turn)
+            if not line.turns and not line.is_held_here():
+                del self._lines[path]
+            elif gave_up:
+                line.wake_first()
+
+    def _pause(self, path: str, turn: threading.Lock, number: int) -> float:
+        with self._mutex:
+            line = self._lines.get(path)
+            if line is None:
+                return _PAUSE
+            rest = line.rests_until - perf_counter()
+            if rest > 0:
+                return rest
+            if line.is_held_here() or not line.turns or line.turns[0] is not turn:
+                return _PAUSE
+            return min(0.001 * 2 ** min(number, 8), _LONGEST_NAP)
+
+    def _rests(self, path: str) -> bool:
+        line = self._lines.get(path)
+        return line is not None and line.rests_until > perf_counter()
+
+
+def store_lock(site: Site) -> Callable[..., Any]:
+    """Build the replacement of ``crewai_core.lock_store:lock``."""
+    if os.name != "posix":
+        raise TargetError("not proven on this platform")
+    module, original = site.module, site.original
+    known, plain = module._redis_available, module.portalocker.Lock
+    pauses = plain._timeout_generator
+    lines = Lines()
+
+    class Lock(plain):  # type: ignore[misc, valid-type]
+        """portalocker's lock with our pauses."""
+
+        def _timeout_generator(self, timeout: Any, check_interval: Any) -> Iterator[int]:
+            return lines.attempts(self.filename, self.timeout)
+
+    def not_ours() -> str | None:
+        if module._backend is not None:
+            return "a lock backend of the user's"
+        if module._REDIS_URL:
+            return "locks in Redis"
+        if module._redis_available is not known:
+            return "patched: _redis_available"
+        lock = module.portalocker.Lock
+        if lock is not plain or lock._timeout_generator is not pauses:
+            return "patched: portalocker.Lock"
+        return None
+
+    def lock(name: str, *, timeout: float) -> Iterator[None]:
+        # CrewAI decides when the lock is entered, too: later than it is asked for.
+        if not_ours() or type(timeout) not in (int, float) or not 0 < timeout < 1e6:
+            with original(name, timeout=timeout):
+                yield
+            return
+        digest = module.md5(name.encode(), usedforsecurity=False).hexdigest()
+        path = module.os.path.join(module.tempfile.gettempdir(), f"crewai:{digest}.lock")
+        exceptions = module.portalocker.exceptions
+        try:
+            held = Lock(path, timeout=timeout)
+            held.acquire()
+        except exceptions.BaseLockException as error:
+            raise exceptions.LockException(
+                f"Failed to acquire lock '{name}' at {path} (timeout={timeout}s). "
+                "This commonly occurs in multi-process environments. "
+            ) from error
+        lines.taken(path, held)
+        try:
+            yield
+        finally:
+            held.release()
+            lines.released(path, held)
+
+    lock.__kwdefaults__ = original.__wrapped__.__kwdefaults__
+    lock.__qualname__, lock.__doc__ = original.__qualname__, original.__doc__
+    managed = contextmanager(lock)
+
+    def fast(*arguments: Any, **options: Any) -> Any:
+        reason = not_ours()
+        if reason is not None:
+            raise Declined(reason)
+        return managed(*arguments, **options)
+
+    return fast
