@@ -30,19 +30,29 @@ _RUN = 5.0
 _REST = 0.3
 
 
+class Visit:
+    """One thread that wants one lock file; it sleeps on ``turn`` until that is released."""
+
+    __slots__ = ("gave_up", "in_line", "turn")
+
+    def __init__(self) -> None:
+        self.turn = threading.Lock()
+        self.in_line = self.gave_up = False
+
+
 class _Line:
     """The threads of this process that want one lock file, and when they had it."""
 
     __slots__ = ("holder", "released", "rests_until", "since", "turns")
 
     def __init__(self) -> None:
-        self.turns: deque[threading.Lock] = deque()  # released: try again
+        self.turns: deque[Visit] = deque()
         self.holder: weakref.ref[Any] | None = None
         self.since = self.released = self.rests_until = 0.0
 
     def wake_first(self) -> None:
-        if self.turns and self.turns[0].locked():
-            self.turns[0].release()
+        if self.turns and self.turns[0].turn.locked():
+            self.turns[0].turn.release()
 
     def is_held_here(self) -> bool:
         lock = self.holder() if self.holder is not None else None
@@ -61,25 +71,20 @@ class Lines:
         self._mutex = threading.RLock()  # a signal's handler may want a lock, too
         self._lines: dict[str, _Line] = {}
 
-    def attempts(self, path: str, timeout: float) -> Iterator[int]:
+    def attempts(self, path: str, timeout: float, visit: Visit) -> Iterator[int]:
         """One item for each attempt to lock the file; in between, the thread sleeps."""
         end = perf_counter() + timeout
-        turn = self._join_others(path)
-        number, gave_up = 0, False
-        try:
-            if turn is None:
-                yield 0
-                turn = self._join(path)
-                yield 1  # it may have been released before we stood in line
-            while (left := end - perf_counter()) > 0:
-                turn.acquire(timeout=min(left, self._pause(path, turn, number)))
-                number += 1
-                if not self._rests(path) or perf_counter() >= end:
-                    yield number + 1
-            gave_up = True
-        finally:
-            if turn is not None:
-                self._leave(path, turn, gave_up)
+        if not self._join_others(path, visit):
+            yield 0
+            self._join(path, visit)
+            yield 1  # it may have been released before we stood in line
+        number = 0
+        while (left := end - perf_counter()) > 0:
+            visit.turn.acquire(timeout=min(left, self._pause(path, visit, number)))
+            number += 1
+            if not self._rests(path) or perf_counter() >= end:
+                yield number + 1
+        visit.gave_up = True
 
     def taken(self, path: str, lock: Any) -> None:
         """A thread of ours has locked the file, with a handle that lives as long as ``lock``."""
@@ -107,36 +112,41 @@ class Lines:
             else:
                 line.wake_first()
 
-    def _join_others(self, path: str) -> threading.Lock | None:
-        """Stand in line if there is one: no overtaking."""
-        if path not in self._lines:
-            return None
+    def leave(self, path: str, visit: Visit) -> None:
+        """The attempts are over, for whatever reason."""
+        if not visit.in_line:
+            return
         with self._mutex:
             line = self._lines.get(path)
-            return self._join(path) if line is not None and line.turns else None
+            if line is None or visit not in line.turns:  # forked in between
+                return
+            line.turns.remove(visit)
+            if not line.turns and not line.is_held_here():
+                del self._lines[path]
+            elif visit.gave_up:
+                line.wake_first()
 
-    def _join(self, path: str) -> threading.Lock:
-        turn = threading.Lock()
-        turn.acquire()
+    def _join_others(self, path: str, visit: Visit) -> bool:
+        """Stand in line if there is one: no overtaking."""
+        if path not in self._lines:
+            return False
         with self._mutex:
+            line = self._lines.get(path)
+            if line is None or not line.turns:
+                return False
+            self._join(path, visit)
+            return True
+
+    def _join(self, path: str, visit: Visit) -> None:
+        visit.turn.acquire()
+        with self._mutex:
+            visit.in_line = True
             line = self._lines.get(path)
             if line is None:
                 line = self._lines[path] = _Line()
-            line.turns.append(turn)
-        return turn
+            line.turns.append(visit)
 
-    def _leave(self, path: str, turn: threading.Lock, gave_up: bool) -> None:
-        with self._mutex:
-            line = self._lines.get(path)
-            if line is None or turn not in line.turns:
-                return
-            line.turns.remove(turn)
-            if not line.turns and not line.is_held_here():
-                del self._lines[path]
-            elif gave_up:
-                line.wake_first()
-
-    def _pause(self, path: str, turn: threading.Lock, number: int) -> float:
+    def _pause(self, path: str, visit: Visit, number: int) -> float:
         with self._mutex:
             line = self._lines.get(path)
             if line is None:
@@ -144,7 +154,7 @@ class Lines:
             rest = line.rests_until - perf_counter()
             if rest > 0:
                 return rest
-            if line.is_held_here() or not line.turns or line.turns[0] is not turn:
+            if line.is_held_here() or not line.turns or line.turns[0] is not visit:
                 return _PAUSE
             return min(0.001 * 2 ** min(number, 8), _LONGEST_NAP)
 
@@ -166,7 +176,7 @@ def store_lock(site: Site) -> Callable[..., Any]:
         """portalocker's lock with our pauses."""
 
         def _timeout_generator(self, timeout: Any, check_interval: Any) -> Iterator[int]:
-            return lines.attempts(self.filename, self.timeout)
+            return lines.attempts(self.filename, self.timeout, self.visit)
 
     def not_ours() -> str | None:
         if module._backend is not None:
@@ -191,7 +201,11 @@ def store_lock(site: Site) -> Callable[..., Any]:
         exceptions = module.portalocker.exceptions
         try:
             held = Lock(path, timeout=timeout)
-            held.acquire()
+            held.visit = visit = Visit()
+            try:
+                held.acquire()
+            finally:
+                lines.leave(path, visit)
         except exceptions.BaseLockException as error:
             raise exceptions.LockException(
                 f"Failed to acquire lock '{name}' at {path} (timeout={timeout}s). "

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from strategies import data, executors, flow_runs, flows, models, preflight, texts
+from strategies import data, executors, flow_runs, flows, locks, models, preflight, texts
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ def case_for(route: str, owner: Any) -> Case:
         "tasks.interpolate": Case(st.tuples(texts.templates, texts.inputs), call),
         "agents.token-preflight-openai": Case(preflight.requests, preflight.context),
         "agents.token-preflight-tool-result": Case(preflight.results, preflight.tool_result),
+        "database.store-lock": Case(locks.programs, locks.observe),
         "serialization.to-serializable": Case(
             st.tuples(data.trees)
             | st.tuples(data.trees, data.excludes, depth, st.sampled_from([0, 0, 1, 4])),
