@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from helpers import PACKAGE, PYTHON, code, environment
 
 pytest.importorskip("crewai_core.lock_store")

@@ -156,7 +156,7 @@ class Lines:
                 return rest
             if line.is_held_here() or not line.turns or line.turns[0] is not visit:
                 return _PAUSE
-            return min(0.001 * 2 ** min(number, 8), _LONGEST_NAP)
+            return min(0.001 * (1 << min(number, 8)), _LONGEST_NAP)
 
     def _rests(self, path: str) -> bool:
         line = self._lines.get(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fast_crewai import _core
+from fast_crewai.hooks.areas import file_store
 from fast_crewai.hooks.areas.private_attributes import private_attributes
 from fast_crewai.hooks.route import Route
 
@@ -18,4 +19,5 @@ ROUTES = (
         reads=(f"{_STRINGS}:_VARIABLE_PATTERN",),
     ),
     private_attributes("tasks", "crewai.task:Task"),
+    *file_store.ROUTES,
 )

@@ -1,8 +1,8 @@
 """Programs that take CrewAI's store lock."""
 
-import os
 import tempfile
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
@@ -10,8 +10,10 @@ import crewai_core.lock_store as lock_store
 import portalocker
 from hypothesis import strategies as st
 
+FILES = Path("/proc/self/fd")  # those that are open
 
-class Weird(Exception):
+
+class WeirdError(Exception):
     pass
 
 
@@ -27,8 +29,8 @@ BODIES = {
     "lock error": lambda: _raise(portalocker.exceptions.LockException("mine")),
     "interrupt": lambda: _raise(KeyboardInterrupt()),
     "exit": lambda: _raise(GeneratorExit()),
-    "weird": lambda: _raise(Weird()),
-    "file gone": lambda: [os.unlink(f.path) for f in os.scandir(tempfile.tempdir)],
+    "weird": lambda: _raise(WeirdError()),
+    "file gone": lambda: [f.unlink() for f in Path(tempfile.tempdir).iterdir()],
 }
 names = st.sampled_from(["a", "b/c", "", "é\ud800", "sqlite:/x.db", None, 3, b"a"]) | st.text()
 options = st.sampled_from([{}, {}, {"timeout": 5}, {"timeout": 2.5}]) | st.fixed_dictionaries(
@@ -81,7 +83,7 @@ def observe(function, program):
             stack.enter_context(mock.patch.object(tempfile, "tempdir", folder + "/none"))
 
         def act():
-            seen.append(sorted(os.listdir(folder)))
+            seen.append(sorted(file.name for file in Path(folder).iterdir()))
             return BODIES[body]()
 
         try:
@@ -103,6 +105,6 @@ def observe(function, program):
         if situation == "lock":
             calls = [(tuple(map(str, call.args)), call.kwargs) for call in lock.call_args_list]
             seen.append([str(call).replace(folder, "TMP") for call in calls])
-        if os.path.isdir("/proc/self/fd"):
-            seen.append(len(os.listdir("/proc/self/fd")))
+        if FILES.is_dir():
+            seen.append(len(list(FILES.iterdir())))
     return seen

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from strategies import data, executors, flow_runs, flows, locks, models, preflight, texts
+from strategies import data, executors, files, flow_runs, flows, locks, models, preflight, texts
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,9 @@ def case_for(route: str, owner: Any) -> Case:
         "tasks.interpolate": Case(st.tuples(texts.templates, texts.inputs), call),
         "agents.token-preflight-openai": Case(preflight.requests, preflight.context),
         "agents.token-preflight-tool-result": Case(preflight.results, preflight.tool_result),
+        "tasks.no-files": Case(files.case(2), files.observe),
+        "tasks.no-crew-files": Case(files.case(1), files.observe),
+        "tasks.no-task-files": Case(files.case(1), files.observe),
         "database.store-lock": Case(locks.programs, locks.observe),
         "serialization.to-serializable": Case(
             st.tuples(data.trees)
