@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from fast_crewai.hooks.areas import token_preflight
+from fast_crewai.hooks.areas import executor_state, token_preflight
 from fast_crewai.hooks.areas.agent_executor import EXECUTOR_LOOP
 from fast_crewai.hooks.areas.private_attributes import private_attributes
 
 ROUTES = (
     EXECUTOR_LOOP,
-from fast_crewai.hooks.areas import executor_state
-from fast_crewai.hooks.areas.private_attributes import private_attributes
-
-ROUTES = (
     *executor_state.ROUTES,
     private_attributes("agents", "crewai.agents.agent_builder.base_agent:BaseAgent"),
     private_attributes("agents", "crewai.crew:Crew"),
