@@ -272,17 +272,27 @@ def _tool_result(site: Site) -> Callable[..., Any]:
     def fast(self: Any, execution_result: Any) -> Any:
         try:
             llm = self.llm
-            result = execution_result["result"]
-            preflight = _PROVEN.get(type(llm))
-            share = base.TOOL_RESULT_CONTEXT_WINDOW_THRESHOLD
-            mistaken = type(execution_result) is not dict or type(result) is not str
         except Exception as error:
-            raise Declined(f"{type(error).__name__} when looking at the result") from error
-        if mistaken or type(share) is not float:
-            raise Declined("not a text")
+            raise Declined(f"{type(error).__name__} when looking for the model") from error
+        preflight = _PROVEN.get(type(llm))
         # Switched off for the provider means switched off here too.
         if preflight is None or not is_ours(vars(preflight.owner).get(_CONTEXT_CHECK)):
             raise Declined("another provider class")
+        try:
+            result = execution_result["result"]
+            share = base.TOOL_RESULT_CONTEXT_WINDOW_THRESHOLD
+            plain = type(execution_result) is dict and type(result) is str and type(share) is float
+            asked = (
+                execution_result.get("tool_failure") is None
+                and not getattr(execution_result.get("original_tool"), "result_as_answer", False)
+                and self.use_better_compaction
+            )
+        except Exception as error:
+            raise Declined(f"{type(error).__name__} when looking at the result") from error
+        if not plain:
+            raise Declined("not a text")
+        if not asked:
+            raise Declined("no request for this result")
         preflight.fits(llm, result, None, None, share)
         return result
 

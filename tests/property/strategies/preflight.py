@@ -9,6 +9,7 @@ from functools import lru_cache
 from types import SimpleNamespace
 
 from crewai import LLM
+from crewai.tools.agent_tools.deferred_tool_result_reader import DeferredToolResultReader
 from hypothesis import strategies as st
 from model_server import ModelServer
 from pydantic import BaseModel
@@ -159,6 +160,20 @@ def context(function, example):
     return outcome, lines, after
 
 
+class Raising:
+    @property
+    def result_as_answer(self):
+        raise ValueError("no answer")
+
+
+TOOLS = {
+    "tool": SimpleNamespace(result_as_answer=False),
+    "answer": SimpleNamespace(result_as_answer=True),
+    "raising": Raising(),
+    "reader": DeferredToolResultReader(),
+}
+
+
 def tool_result(function, example):
     kind, result, early = example
     # Without a store, a result that is too long for the context ends in an AttributeError.
@@ -166,6 +181,8 @@ def tool_result(function, example):
     if early == "no model":
         executor.llm = None
     execution = {"result": result, "tool_failure": "failed" if early == "failed" else None}
+    if early in TOOLS:
+        execution["original_tool"] = TOOLS[early]
     if early == "empty":
         del execution["result"]
     outcome, lines, after = observed(function, executor, execution)
@@ -292,8 +309,10 @@ requests = (
         st.sampled_from([None, None, Answer]),
     )
 )
-results = st.tuples(st.sampled_from(FAST), texts(2500), st.just("")) | st.tuples(
+results = st.tuples(
+    st.sampled_from(FAST), texts(2500), st.sampled_from(["", "tool", "reader"])
+) | st.tuples(
     st.sampled_from(sorted(KINDS)),
     texts(2500) | st.sampled_from([None, 5, b"", ["x"]]),
-    st.sampled_from(["", "off", "failed", "no model", "empty"]),
+    st.sampled_from(["", "off", "failed", "no model", "empty", *TOOLS]),
 )
