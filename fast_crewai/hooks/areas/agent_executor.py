@@ -251,7 +251,7 @@ class _Engine:
                 "self._execute_racing_listeners": "_fc_race",
                 "asyncio.gather(*tasks)": "_fc_together(tasks)",
             },
-            _fc_listener=lambda *given: self.listener(*given),
+            _fc_listener=self._listener,
             _fc_start=self.start,
             _fc_race=lambda flow, *given: _on_loop(flow._execute_racing_listeners, *given),
             _fc_together=_together,
@@ -289,6 +289,12 @@ class _Engine:
         self, name: str, replaced: Mapping[str, str], **functions: Callable[..., Any]
     ) -> Callable[..., _Step]:
         return recompiled(original_of(vars(self._flow)[name]), replaced, functions)
+
+    def _listener(self, flow: Any, name: Any, *given: Any) -> _Step:
+        # One call too many is an exception, which is logged where it is raised.
+        if flow._method_call_counts.get(name, 0) < flow.max_method_calls:
+            return self.listener(flow, name, *given)
+        return _on_loop(self.listener, flow, name, *given)
 
     async def _complete(self, flow: Any, method_name: Any) -> None:
         if not saves_nothing(flow, method_name, self._saving):

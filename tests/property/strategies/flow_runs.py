@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import re
 import threading
 from unittest import mock
 
@@ -48,7 +49,7 @@ def place():
         looped = True
     except RuntimeError:
         looped = False
-    return threading.current_thread().name.partition("_")[0], looped
+    return re.split(r"[-_]", threading.current_thread().name)[0], looped
 
 
 def action(flow, log, name, kind, results, takes):
