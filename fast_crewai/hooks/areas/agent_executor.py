@@ -29,6 +29,7 @@ from fast_crewai.hooks.route import Route, Site
 
 _RUNTIME = "crewai.flow.runtime"
 _to_thread = asyncio.to_thread
+_UNSET = object()
 
 _Step = Coroutine[Any, Any, Any]
 
@@ -90,7 +91,8 @@ class _Run:
 
     def __init__(self, coroutine: _Step, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._stack = [(coroutine, contextvars.copy_context())]
+        self._context = contextvars.copy_context()
+        self._stack = [(coroutine, self._context)]
         self._lock = threading.Lock()  # held while a worker steps; see _cancel
 
     async def drive(self) -> None:
@@ -113,8 +115,11 @@ class _Run:
                         value = await _awaited(step)
                     except BaseException as error:
                         failure = error
-        finally:  # the traceback of an exception holds this frame
-            step = failure = None
+        finally:
+            step = failure = None  # the traceback of an exception holds this frame
+            for variable, value in self._context.items():  # what was awaited changes the caller's
+                if variable.get(_UNSET) is not value:
+                    variable.set(value)
 
     async def _work_elsewhere(self, call: _Call) -> Any:
         """Run a method, and all that follow it, in a worker; the step that needs the loop."""
