@@ -18,6 +18,7 @@ from fast_crewai.hooks.route import Route, Site
 _RUNTIME = "crewai.flow.runtime"
 _EXECUTOR = "crewai.agents.agent_executor"
 _SPARE = 4
+_NOTHING: Any = (None, None, None)
 
 
 class _Sources:
@@ -55,11 +56,12 @@ class _Sources:
 def _create_initial_state(site: Site) -> Callable[..., Any]:
     from pydantic.plugin import _loader
 
-    executor, original, plugins = site.namespace, site.original, vars(_loader)
+    executor: Any = site.namespace
+    original, plugins = site.original, vars(_loader)
     runtime = original.__globals__
     own_state = vars(site.module)["AgentExecutorState"]
     # Who takes an entry owns it until it is put back, so two threads never use one class.
-    spare: list[tuple[Any, _Sources, weakref.ref[Any]]] = []
+    spare: list[Any] = []  # (class, _Sources, weak reference to its last state)
 
     def fast(self: Any) -> Any:
         if type(self) is not executor or self.initial_state is not None:
@@ -74,8 +76,8 @@ def _create_initial_state(site: Site) -> Callable[..., Any]:
             raise Declined("not the executor's own state")
         try:
             kind, sources, last = spare.pop()
-        except IndexError:
-            kind = None
+        except IndexError:  # none to spare: the class is None
+            kind, sources, last = _NOTHING
         # A state that still lives (of a model_construct()ed executor) keeps its class to itself.
         if kind is not None and last() is None and sources.unchanged(bases):
             extension = self._create_default_extension_state()
