@@ -68,16 +68,17 @@ def _create_initial_state(site: Site) -> Callable[..., Any]:
             raise Declined("not the plain executor")
         if self.suppress_flow_events is not True:
             raise Declined("its events show the state")
-        inherited = super(executor, self)._create_initial_state
-        if getattr(inherited, "__func__", None) is not original:
+        inherited: Any = getattr(super(executor, self)._create_initial_state, "__func__", None)
+        if inherited is not original:
             raise Declined("patched: Flow._create_initial_state")
         bases = (runtime["FlowState"], self._initial_state_t)
         if bases[1] is not own_state or plugins["_plugins"]:
             raise Declined("not the executor's own state")
         try:
-            kind, sources, last = spare.pop()
-        except IndexError:  # none to spare: the class is None
-            kind, sources, last = _NOTHING
+            entry: Any = spare.pop()
+        except IndexError:
+            entry = _NOTHING
+        kind, sources, last = entry
         # A state that still lives (of a model_construct()ed executor) keeps its class to itself.
         if kind is not None and last() is None and sources.unchanged(bases):
             extension = self._create_default_extension_state()
