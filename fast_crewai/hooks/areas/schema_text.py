@@ -77,7 +77,7 @@ class SchemaText:
         for live, known in self._machinery:
             if live != known:
                 raise Declined("patched: GenerateJsonSchema")
-        found: list[Any] = [model.__name__]
+        found: list[Any] = [_plain(model.__name__)]
         self._schema(model.__pydantic_core_schema__, found, 0)
         return repr(found)
 
