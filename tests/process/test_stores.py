@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from helpers import PACKAGE, code, environment, start
 
 pytest.importorskip("crewai_core.lock_store")

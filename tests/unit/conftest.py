@@ -9,6 +9,9 @@ from types import ModuleType
 import pytest
 
 SOURCE = '''
+import contextlib
+
+
 def shout(text, mark="!", *, times=1):
     """Shout a text."""
     if text == "fail":
@@ -18,6 +21,11 @@ def shout(text, mark="!", *, times=1):
 
 def helper(text):
     return text.strip()
+
+
+@contextlib.contextmanager
+def held(text):
+    yield helper(text)
 
 
 class Box:

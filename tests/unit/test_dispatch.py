@@ -1,5 +1,6 @@
 """The dispatcher: fast or original, and indistinguishable from the original otherwise."""
 
+import contextlib
 import inspect
 import logging
 import pickle
@@ -143,6 +144,15 @@ def test_replaced_collaborator_is_honoured(
         assert stand_in.shout("a") == "PATCHED!"
     assert stand_in.shout("a") == "fast"
     assert tally_of(dispatcher).fallbacks == 1
+
+
+def test_context_manager(stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    dispatcher_for("held", lambda *_: contextlib.nullcontext("fast"), reads=(f"{NAME}:helper",))
+    with stand_in.held("a") as value:
+        assert value == "fast"
+    monkeypatch.setattr(stand_in, "helper", lambda text: "patched")
+    with stand_in.held("a") as value:
+        assert value == "patched"
 
 
 def test_overridden_collaborator_is_honoured(stand_in: ModuleType) -> None:

@@ -12,6 +12,7 @@ import pytest
 from fast_crewai.hooks import fingerprint
 
 SOURCE = '''
+import contextlib
 import functools
 
 LIMIT = 3
@@ -44,6 +45,10 @@ class Box:
 
 async def wait(box):
     await box
+
+@contextlib.contextmanager
+def hold(box):
+    yield box
 '''
 SAME = SOURCE.replace("(  item)", "(item)").replace("# the first", "").replace("Put it in", "Put")
 OTHER = SOURCE.replace("append", "extend")
@@ -77,6 +82,8 @@ def test_live_and_parsed_digests_agree(tmp_path: Path, name: str) -> None:
     assert live == fingerprint.digest_of_node(node)
     wait = next(n for n in tree.body if isinstance(n, ast.AsyncFunctionDef))
     assert fingerprint.digest_of(module.wait) == fingerprint.digest_of_node(wait)
+    hold = tree.body[-1]
+    assert fingerprint.digest_of(module.hold) == fingerprint.digest_of_node(hold)
 
 
 def test_constants() -> None:

@@ -64,7 +64,6 @@ class Lines:
 
     def __init__(self) -> None:
         self.forget()
-        os.register_at_fork(after_in_child=self.forget)
 
     def forget(self) -> None:
         """In a forked child, where the threads in line don't exist."""
@@ -163,6 +162,11 @@ class Lines:
         return line is not None and line.rests_until > perf_counter()
 
 
+_lines = Lines()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_lines.forget)
+
+
 def store_lock(site: Site) -> Callable[..., Any]:
     """Build the replacement of ``crewai_core.lock_store:lock``."""
     if os.name != "posix":
@@ -170,13 +174,12 @@ def store_lock(site: Site) -> Callable[..., Any]:
     module, original = site.module, site.original
     known, plain = module._redis_available, module.portalocker.Lock
     pauses = plain._timeout_generator
-    lines = Lines()
 
     class Lock(plain):  # type: ignore[misc, valid-type]
         """portalocker's lock with our pauses."""
 
         def _timeout_generator(self, timeout: Any, check_interval: Any) -> Iterator[int]:
-            return lines.attempts(self.filename, self.timeout, self.visit)
+            return _lines.attempts(self.filename, self.timeout, self.visit)
 
     def not_ours() -> str | None:
         if module._backend is not None:
@@ -204,19 +207,22 @@ def store_lock(site: Site) -> Callable[..., Any]:
             held.visit = visit = Visit()
             try:
                 held.acquire()
-            finally:
-                lines.leave(path, visit)
+                _lines.leave(path, visit)
+            except BaseException:
+                _lines.leave(path, visit)
+                held.release()  # an interrupt's traceback would keep it
+                raise
         except exceptions.BaseLockException as error:
             raise exceptions.LockException(
                 f"Failed to acquire lock '{name}' at {path} (timeout={timeout}s). "
                 "This commonly occurs in multi-process environments. "
             ) from error
-        lines.taken(path, held)
         try:
+            _lines.taken(path, held)
             yield
         finally:
             held.release()
-            lines.released(path, held)
+            _lines.released(path, held)
 
     lock.__kwdefaults__ = original.__wrapped__.__kwdefaults__
     lock.__qualname__, lock.__doc__ = original.__qualname__, original.__doc__
