@@ -56,6 +56,7 @@ def test_the_same_side_by_side(table):
     def unordered():
         log, _, left = flow_runs.run(table)
         del left["state"]["seen"]
+        del left["pending"]  # with CrewAI's engine, too, what ended first is seen by the others
         left["outputs"].sort(key=repr)
         return sorted(e[:3] for e in log if e[0] in flow_runs.NAMES), left
 
