@@ -39,6 +39,7 @@ def test_the_same_side_by_side(example):
     def unordered():
         log, _, left = flow_runs.run(example)
         del left["state"]["seen"]
+        del left["pending"]  # with CrewAI's engine, too, what ended first is seen by the others
         left["outputs"].sort(key=repr)
         kept = sorted((e[0], e[1], e[-1]) for e in map(tuple, log))
         return kept, left
