@@ -425,3 +425,28 @@ def test_custom_backends_and_patches(tmp_path: Path) -> None:
     """
     text = text.replace("from contextlib", "tally().strict = False\n        from contextlib", 1)
     alone(tmp_path, text)
+
+
+def test_no_time_is_an_attempt_all_the_same(tmp_path: Path) -> None:
+    text = """
+        held, done = threading.Event(), threading.Event()
+
+        def hold(number):
+            with lock("n"):
+                held.set()
+                done.wait(20)
+
+        started = [threading.Thread(target=hold, args=(n,)) for n in range(2)]
+        for thread in started:
+            thread.start()
+        held.wait(20)
+        time.sleep(0.5)  # one holds, one stands in line
+        for timeout in (1e-6, 1e-5, 1e-3):
+            try:
+                with lock("n", timeout=timeout):
+                    raise SystemExit(f"entered while it was held ({timeout})")
+            except portalocker.exceptions.LockException:
+                pass
+        done.set()
+    """
+    alone(tmp_path, text)

@@ -319,6 +319,8 @@ def _loop(site: Site) -> Callable[..., Any]:
             raise Declined("emits the events of its methods")
         if site.module.asyncio.to_thread is not _to_thread:
             raise Declined("patched: asyncio.to_thread")
+        if asyncio.get_running_loop().get_task_factory() is not None:
+            raise Declined("tasks are made by somebody else's factory")
         run = _Run(engine.start(flow, start_method_name), asyncio.get_running_loop())
         await run.drive()
 

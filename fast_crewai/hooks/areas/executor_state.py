@@ -53,6 +53,13 @@ class _Sources:
         ]
 
 
+def _same(sources: _Sources, bases: tuple[Any, ...]) -> bool:
+    try:
+        return sources.unchanged(bases)
+    except Exception:  # it can't be told
+        return False
+
+
 def _create_initial_state(site: Site) -> Callable[..., Any]:
     from pydantic.plugin import _loader
 
@@ -80,7 +87,7 @@ def _create_initial_state(site: Site) -> Callable[..., Any]:
             entry = _NOTHING
         kind, sources, last = entry
         # A state that still lives (of a model_construct()ed executor) keeps its class to itself.
-        if kind is not None and last() is None and sources.unchanged(bases):
+        if kind is not None and last() is None and _same(sources, bases):
             extension = self._create_default_extension_state()
             if extension is not None:
                 return extension
@@ -88,10 +95,13 @@ def _create_initial_state(site: Site) -> Callable[..., Any]:
             if not getattr(state, "id", None):
                 object.__setattr__(state, "id", str(runtime["uuid4"]()))
         else:
-            sources = _Sources(bases)
+            try:
+                sources = _Sources(bases)
+            except Exception as error:  # another thread rebuilds the model, say
+                raise Declined(f"{type(error).__name__} when looking at the class") from error
             state = original(self)
             kind = type(state)
-            if kind.__bases__ != bases or not sources.unchanged(bases):
+            if kind.__bases__ != bases or not _same(sources, bases):
                 return state
         if len(spare) < _SPARE:
             spare.append((kind, sources, weakref.ref(state)))

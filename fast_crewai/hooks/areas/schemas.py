@@ -85,10 +85,14 @@ class Kept:
     def put(self, key: str, value: str | bytes) -> None:
         if len(key) + len(value) > self._LONGEST:
             return
-        with self._lock:
+        if not self._lock.acquire(blocking=False):  # a fork may have left it locked for ever
+            return
+        try:
             while len(self._found) >= self._ENTRIES:
                 del self._found[next(iter(self._found))]
             self._found[key] = value
+        finally:
+            self._lock.release()
 
 
 def _model_description(site: Site) -> Callable[..., Any]:

@@ -73,7 +73,8 @@ class Lines:
     def attempts(self, path: str, timeout: float, visit: Visit) -> Iterator[int]:
         """One item for each attempt to lock the file; in between, the thread sleeps."""
         end = perf_counter() + timeout
-        if not self._join_others(path, visit):
+        tried = not self._join_others(path, visit)
+        if tried:
             yield 0
             self._join(path, visit)
             yield 1  # it may have been released before we stood in line
@@ -82,7 +83,10 @@ class Lines:
             visit.turn.acquire(timeout=min(left, self._pause(path, visit, number)))
             number += 1
             if not self._rests(path) or perf_counter() >= end:
+                tried = True
                 yield number + 1
+        if not tried:
+            yield 0  # portalocker takes no attempt for a success
         visit.gave_up = True
 
     def taken(self, path: str, lock: Any) -> None:

@@ -100,7 +100,13 @@ class Preflight:
             messages=formatted, tools=tools, response_model=response_model
         )
         sent = {name: params[name] for name in _SENT if name in params}
-        if upper_bound(sent) > limit:
+        try:
+            bound = upper_bound(sent)
+        except Declined:
+            raise
+        except Exception as error:  # CrewAI estimates what can't be sent
+            raise Declined(f"{type(error).__name__} when looking at the request") from error
+        if bound > limit:
             raise Declined("near the limit")
 
     def _require_openai(self, llm: Any) -> None:
@@ -293,7 +299,12 @@ def _tool_result(site: Site) -> Callable[..., Any]:
             raise Declined("not a text")
         if not asked:
             raise Declined("no request for this result")
-        preflight.fits(llm, result, None, None, share)
+        try:
+            preflight.fits(llm, result, None, None, share)
+        except Declined:
+            raise
+        except Exception:  # CrewAI hands the result on, too
+            return result
         return result
 
     return fast

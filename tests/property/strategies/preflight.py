@@ -98,6 +98,7 @@ KINDS = {
     "plain": {},
     "responses": {"api": "responses", "store": False},
     "instructions": {"instructions": "Be brief. Grüße. " * 8},
+    "unsendable": {"instructions": "\ud800"},
     "stream": {"stream": True},
     "other-params": {"additional_params": {"parallel_tool_calls": False}},
     "o1": {"model": "o1-mini"},
