@@ -72,13 +72,19 @@ plain = st.recursive(
     ),
     max_leaves=5,
 )
-defaults = st.just(...) | plain | st.sampled_from([Colour.RED, (1, "a"), {1: 2}, float("inf")])
+defaults = (
+    st.just(...)
+    | st.just(...)
+    | plain
+    | plain
+    | st.sampled_from([Colour.RED, (1, "a"), {1: 2}, float("inf")])
+)
 contents = st.dictionaries(
     st.sampled_from(["type", "zz", "examples", "$ref"]), plain, min_size=1, max_size=2
 )
 extras = st.none() | contents
 fields = st.tuples(
-    st.sampled_from(TYPES * 3 + ODD_TYPES), defaults, st.none() | words, extras, st.none() | words
+    st.sampled_from(TYPES * 6 + ODD_TYPES), defaults, st.none() | words, extras, st.none() | words
 )
 configs = st.fixed_dictionaries(
     {},
@@ -97,7 +103,8 @@ composites = st.builds(
 steps = st.tuples(
     st.sampled_from(
         [
-            "nothing", "describe", "describe and rebuild", "doc", "name", "config", "extra",
+            "nothing", "describe", "describe", "describe and rebuild", "doc", "doc", "name", "name",
+            "config", "extra",
             "default", "result", "override", "core schema", "nested doc", "nested rebuild",
             "deprecated", "subclass", "generator",
         ]

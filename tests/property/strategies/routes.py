@@ -98,7 +98,8 @@ def case_for(route: str, owner: Any) -> Case:
             lambda function, todo: executors.program(function, todo, owner),
         ),
         "tools.model-description": Case(
-            st.tuples(st.sampled_from([None, True, False, 1]), models.programs), model_description
+            st.tuples(st.sampled_from([None, True, False] * 4 + [1]), models.programs),
+            model_description,
         ),
         "tools.tool-description": Case(
             st.tuples(texts.names, models.words | models.composites, models.programs),
