@@ -25,7 +25,7 @@ from crewai import Agent, BaseLLM, Crew, Process, Task
 from crewai.events import crewai_event_bus
 from crewai.flow.flow import Flow, and_, listen, or_, router, start
 from crewai.tools import BaseTool, tool
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, PrivateAttr
 from research_crew import build_crew
 
 LATENCY = 0.1  # seconds a model of the concurrent crews takes to answer
@@ -43,21 +43,21 @@ class Model(BaseLLM):
     latency: float = 0.0
     names: tuple[str, ...] = ("add",)
     arguments: str = '{"a": 1, "b": 2}'
+    _answers: int = PrivateAttr(default=0)
 
     def call(self, messages: Any, tools: Any = None, *_: Any, **__: Any) -> Any:
         if self.latency:
             time.sleep(self.latency)
-        return self._next(messages)
+        return self._next()
 
     async def acall(self, messages: Any, tools: Any = None, *_: Any, **__: Any) -> Any:
         if self.latency:
             await asyncio.sleep(self.latency)
-        return self._next(messages)
+        return self._next()
 
-    def _next(self, messages: Any) -> Any:
-        seen = messages if isinstance(messages, list) else []
-        role = "tool" if self.native else "assistant"
-        done = sum(message.get("role") == role for message in seen)
+    def _next(self) -> Any:
+        done = self._answers
+        self._answers += 1
         if done >= self.steps:
             return self.answer if self.native else f"Thought: done\nFinal Answer: {self.answer}"
         name = self.names[done % len(self.names)]
@@ -74,7 +74,7 @@ class Model(BaseLLM):
         return 1_000_000
 
     def get_input_tokens_count(self, messages: Any, *_: Any, **__: Any) -> int:
-        return len(str(messages)) // 4
+        return 1000  # counting costs nothing either: it is the provider's
 
 
 @tool
