@@ -10,6 +10,7 @@ the models are in the process and cost nothing.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import time
@@ -25,7 +26,7 @@ from crewai import Agent, BaseLLM, Crew, Process, Task
 from crewai.events import crewai_event_bus
 from crewai.flow.flow import Flow, and_, listen, or_, router, start
 from crewai.tools import BaseTool, tool
-from pydantic import BaseModel, Field, PrivateAttr
+from pydantic import BaseModel, Field
 from research_crew import build_crew
 
 LATENCY = 0.1  # seconds a model of the concurrent crews takes to answer
@@ -43,7 +44,7 @@ class Model(BaseLLM):
     latency: float = 0.0
     names: tuple[str, ...] = ("add",)
     arguments: str = '{"a": 1, "b": 2}'
-    _answers: int = PrivateAttr(default=0)
+    turns: Any = Field(default_factory=itertools.count)
 
     def call(self, messages: Any, tools: Any = None, *_: Any, **__: Any) -> Any:
         if self.latency:
@@ -56,8 +57,7 @@ class Model(BaseLLM):
         return self._next()
 
     def _next(self) -> Any:
-        done = self._answers
-        self._answers += 1
+        done = next(self.turns)
         if done >= self.steps:
             return self.answer if self.native else f"Thought: done\nFinal Answer: {self.answer}"
         name = self.names[done % len(self.names)]

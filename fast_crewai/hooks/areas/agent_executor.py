@@ -23,11 +23,24 @@ from typing import Any
 
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas.flow_methods import SAVING, saves_nothing, two_turns
-from fast_crewai.hooks.areas.recompile import recompiled
+from fast_crewai.hooks.areas.recompile import keeps_plainly, recompiled
+from fast_crewai.hooks.areas.worker_threads import in_worker
 from fast_crewai.hooks.dispatch import original_of
 from fast_crewai.hooks.route import Route, Site
 
 _RUNTIME = "crewai.flow.runtime"
+_PRIVATE = (
+    "_completed_methods",
+    "_definition",
+    "_fired_or_listeners",
+    "_human_feedback_method_outputs",
+    "_is_execution_resuming",
+    "_method_call_counts",
+    "_method_execution_counts",
+    "_method_outputs",
+    "_methods",
+    "_or_listeners_lock",
+)
 _to_thread = asyncio.to_thread
 _UNSET = object()
 
@@ -127,7 +140,7 @@ class _Run:
         while type(step) is _Call:
             stopped = threading.Event()
             try:
-                step = await _to_thread(self._work, step, stopped)
+                step = await in_worker(self._work, step, stopped)
             except BaseException as error:  # cancelled, or the pool takes no more
                 with self._lock:
                     stopped.set()
@@ -293,7 +306,7 @@ class _Engine:
     def _copy(
         self, name: str, replaced: Mapping[str, str], **functions: Callable[..., Any]
     ) -> Callable[..., _Step]:
-        return recompiled(original_of(vars(self._flow)[name]), replaced, functions)
+        return recompiled(original_of(vars(self._flow)[name]), replaced, functions, _PRIVATE)
 
     def _listener(self, flow: Any, name: Any, *given: Any) -> _Step:
         # One call too many is an exception, which is logged where it is raised.
@@ -321,6 +334,8 @@ def _loop(site: Site) -> Callable[..., Any]:
             raise Declined("patched: asyncio.to_thread")
         if asyncio.get_running_loop().get_task_factory() is not None:
             raise Declined("tasks are made by somebody else's factory")
+        if not keeps_plainly(flow, _PRIVATE):
+            raise Declined("something covers its private attributes")
         run = _Run(engine.start(flow, start_method_name), asyncio.get_running_loop())
         await run.drive()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fast_crewai import _core
+from fast_crewai.hooks.areas.flow_kickoff import KICKOFF_ASYNC
 from fast_crewai.hooks.areas.flow_methods import EXECUTE_METHOD
 from fast_crewai.hooks.areas.private_attributes import private_attributes
 from fast_crewai.hooks.route import Route
@@ -31,5 +32,6 @@ ROUTES = (
         reads=("crewai.flow.flow_definition:FlowMethodDefinition.is_start",),
     ),
     EXECUTE_METHOD,
+    KICKOFF_ASYNC,
     private_attributes("flow", f"{_RUNTIME}:Flow"),
 )

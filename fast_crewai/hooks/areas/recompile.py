@@ -8,7 +8,7 @@ import __future__
 
 import ast
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from fast_crewai.hooks import fingerprint
@@ -19,16 +19,19 @@ def recompiled(
     original: types.FunctionType,
     replaced: Mapping[str, str],
     functions: Mapping[str, Callable[..., Any]],
+    private: Collection[str] = (),
 ) -> types.FunctionType:
     """The function with its expressions ``replaced``: old → new, as ``ast.unparse`` writes them.
 
     New expressions call ``functions``, by name. A "method" is replaced in all its calls, which
-    are then given ``self`` first: "self.step" → "step". Each must be found. Raises TargetError.
+    are then given ``self`` first: "self.step" → "step". Each must be found. The ``private``
+    attributes of ``self`` are read and set where pydantic keeps them; ``keeps_plainly`` tells for
+    which objects that is the same. Raises TargetError.
     """
     code = original.__code__
     definition = fingerprint.definition_of(original)
     ast.increment_lineno(definition, code.co_firstlineno - fingerprint.start_line(definition))
-    replacing = _Replacing(replaced)
+    replacing = _Replacing(replaced, private)
     replacing.generic_visit(definition)
     if replacing.found != set(replaced) or code.co_freevars:
         raise TargetError(f"{original.__qualname__} is not what it was")
@@ -55,10 +58,28 @@ def _code_in(outer: types.CodeType, name: str) -> types.CodeType:
     return next(code for code in codes if code.co_name == name)
 
 
+def keeps_plainly(model: Any, private: Collection[str]) -> bool:
+    """Whether attribute access finds ``private`` where pydantic keeps it: nothing covers it."""
+    kept = model.__pydantic_private__
+    if type(kept) is not dict or not all(name in kept for name in private):
+        return False
+    covering = [vars(model), *map(vars, type(model).__mro__)]
+    return not any(name in namespace for namespace in covering for name in private)
+
+
 class _Replacing(ast.NodeTransformer):
-    def __init__(self, replaced: Mapping[str, str]) -> None:
+    def __init__(self, replaced: Mapping[str, str], private: Collection[str]) -> None:
         self._replaced = replaced
+        self._private = private
         self.found: set[str] = set()
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        if node.attr not in self._private or ast.unparse(node.value) != "self":
+            return node
+        kept = self._new("self.__pydantic_private__", node)
+        place = ast.Subscript(kept, ast.Constant(node.attr), node.ctx)
+        return ast.fix_missing_locations(ast.copy_location(place, node))
 
     def visit_Await(self, node: ast.Await) -> ast.AST:
         return self._replace(node) or self.generic_visit(node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fast_crewai import _core
 from fast_crewai.hooks.areas import file_store
 from fast_crewai.hooks.areas.private_attributes import private_attributes
+from fast_crewai.hooks.areas.worker_threads import KICKOFF_ASYNC
 from fast_crewai.hooks.route import Route
 
 _STRINGS = "crewai.utilities.string_utils"
@@ -20,4 +21,5 @@ ROUTES = (
     ),
     private_attributes("tasks", "crewai.task:Task"),
     *file_store.ROUTES,
+    KICKOFF_ASYNC,
 )

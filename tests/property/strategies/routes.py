@@ -6,7 +6,19 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from strategies import data, executors, files, flow_runs, flows, locks, models, preflight, texts
+from strategies import (
+    data,
+    endings,
+    executors,
+    files,
+    flow_runs,
+    flows,
+    kickoffs,
+    locks,
+    models,
+    preflight,
+    texts,
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,8 @@ def case_for(route: str, owner: Any) -> Case:
         ),
         "flow.start-methods": Case(flows.plain_tables | flows.odd_tables, start_names),
         "flow.method-completion": Case(flow_runs.sequential, flow_runs.one_method),
+        "flow.kickoff-end": Case(endings.examples, endings.observe),
+        "tasks.kickoff-threads": Case(kickoffs.examples, kickoffs.observe),
         "agents.executor-loop": Case(flow_runs.sequential, flow_runs.from_start),
         "tools.sanitize-tool-name": Case(
             st.tuples(texts.names) | st.tuples(texts.names, st.sampled_from([64, 200, 10, 0, -3])),
