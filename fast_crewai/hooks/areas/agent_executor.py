@@ -252,12 +252,25 @@ class _Engine:
     def __init__(self, site: Site) -> None:
         self._flow = site.namespace
         self._saving = vars(site.namespace)["_persist_method_completion"]
+        self.clear = self._copy("_clear_or_listeners", {})
+        self.rearm = self._copy(
+            "_rearm_or_listeners_for_trigger",
+            {"self._listen_condition": "_fc_condition"},
+            _fc_condition=self._copy("_listen_condition", {}),
+        )
+        self.triggered = self._copy(
+            "_start_condition_triggered_by",
+            {"self._start_condition": "_fc_condition"},
+            _fc_condition=self._copy("_start_condition", {}),
+        )
         self.start = self._copy(
             "_execute_start_method",
             {
+                "self._clear_or_listeners": "_fc_clear",
                 "self._execute_listeners": "_fc_listeners",
                 "self._execute_method": "_fc_method",
             },
+            _fc_clear=self.clear,
             _fc_listeners=lambda *given: self.listeners(*given),
             _fc_method=lambda *given, **named: self.method(*given, **named),
         )
@@ -267,11 +280,15 @@ class _Engine:
                 "self._execute_single_listener": "_fc_listener",
                 "self._execute_start_method": "_fc_start",
                 "self._execute_racing_listeners": "_fc_race",
+                "self._rearm_or_listeners_for_trigger": "_fc_rearm",
+                "self._start_condition_triggered_by": "_fc_triggered",
                 "asyncio.gather(*tasks)": "_fc_together(tasks)",
             },
             _fc_listener=self._listener,
             _fc_start=self.start,
             _fc_race=lambda flow, *given: _on_loop(flow._execute_racing_listeners, *given),
+            _fc_rearm=self.rearm,
+            _fc_triggered=self.triggered,
             _fc_together=_together,
         )
         self.method = self._copy(
@@ -294,10 +311,12 @@ class _Engine:
         self.listener = self._copy(
             "_execute_single_listener",
             {
+                "self._clear_or_listeners": "_fc_clear",
                 "self._execute_listeners": "_fc_listeners",
                 "self._execute_method": "_fc_method",
                 "self._execute_start_method": "_fc_start",
             },
+            _fc_clear=self.clear,
             _fc_listeners=self.listeners,
             _fc_method=self.method,
             _fc_start=self.start,
@@ -305,7 +324,7 @@ class _Engine:
 
     def _copy(
         self, name: str, replaced: Mapping[str, str], **functions: Callable[..., Any]
-    ) -> Callable[..., _Step]:
+    ) -> Callable[..., Any]:
         return recompiled(original_of(vars(self._flow)[name]), replaced, functions, _PRIVATE)
 
     def _listener(self, flow: Any, name: Any, *given: Any) -> _Step:
@@ -356,6 +375,11 @@ EXECUTOR_LOOP = Route(
             "_execute_racing_listeners",
             "_persist_method_completion",
             "_run_human_feedback_step",
+            "_clear_or_listeners",
+            "_rearm_or_listeners_for_trigger",
+            "_start_condition_triggered_by",
+            "_start_condition",
+            "_listen_condition",
         )
     ),
 )
