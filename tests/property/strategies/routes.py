@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from strategies import (
     data,
     endings,
+    bindings,
+    data,
     executors,
     files,
     flow_runs,
@@ -99,6 +101,7 @@ def case_for(route: str, owner: Any) -> Case:
             st.tuples(flows.plain_tables | flows.odd_tables, flows.steps), search
         ),
         "flow.start-methods": Case(flows.plain_tables | flows.odd_tables, start_names),
+        "flow.method-binding": Case(bindings.examples, bindings.observe),
         "flow.method-completion": Case(flow_runs.sequential, flow_runs.one_method),
         "flow.kickoff-end": Case(endings.examples, endings.observe),
         "tasks.kickoff-threads": Case(kickoffs.examples, kickoffs.observe),
