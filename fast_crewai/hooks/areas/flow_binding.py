@@ -155,8 +155,8 @@ def _get(site: Site) -> Callable[..., Any]:
         ):
             raise Declined("patched: inspect or functools")
         unbound = self.__dict__
-        method = unbound["_meth"]
-        signature = unbound["__signature__"]
+        method = unbound.get("_meth")
+        signature = unbound.get("__signature__")
         if not _still_fits(signature, _innermost(method)):
             raise Declined("not the signature that it was decorated with")
         bound = kind.__new__(kind)
