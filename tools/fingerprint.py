@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from fast_crewai.hooks import fingerprint  # noqa: E402
 from fast_crewai.hooks.registry import FINGERPRINTS, Registry  # noqa: E402
-from fast_crewai.hooks.route import Route  # noqa: E402
+from fast_crewai.hooks.route import Route, is_standard  # noqa: E402
 
 # What CrewAI 1.9-1.15 allow; routes on pydantic's own code are proven for these.
 PYDANTIC = ("2.11.9", "2.11.10", "2.12.0", "2.12.1", "2.12.2", "2.12.3", "2.12.4", "2.12.5")
@@ -65,6 +65,8 @@ class Wheel:
             node = next((n for n in _statements(node) if _defines(n, part)), None)
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
             return fingerprint.digest_of_constant(_constant(node.value))
+        if isinstance(node, ast.ImportFrom):
+            return _imported(node, path)
         return fingerprint.digest_of_node(node) if node is not None else None
 
 
@@ -80,8 +82,18 @@ def _statements(node: ast.AST | None) -> Iterator[ast.stmt]:
 def _defines(node: ast.stmt, name: str) -> bool:
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return node.name == name
+    if isinstance(node, ast.ImportFrom):
+        return _imported(node, name) is not None
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     return any(isinstance(t, ast.Name) and t.id == name for t in targets)
+
+
+def _imported(node: ast.ImportFrom, name: str) -> str | None:
+    home = node.module or ""
+    if node.level or not is_standard(home):
+        return None
+    names = [alias.name for alias in node.names if (alias.asname or alias.name) == name]
+    return fingerprint.digest_of_import(f"{home}:{names[0]}") if names else None
 
 
 def _constant(value: ast.expr) -> Any:

@@ -47,6 +47,11 @@ def digest_of_constant(value: object) -> str:
     raise UnreadableError(f"a {type(value).__name__} has no fingerprint")
 
 
+def digest_of_import(target: str) -> str:
+    """Digest of a name that a module imports from the standard library."""
+    return _hash(f"import {target}")
+
+
 def digest_of_node(node: ast.AST) -> str:
     """Digest of a parsed function or class."""
     parts: list[str] = []

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fast_crewai.config import COMPONENTS, Settings
 from fast_crewai.hooks import fingerprint
-from fast_crewai.hooks.route import Route, TargetError, locate
+from fast_crewai.hooks.route import Route, TargetError, imported_as, locate
 
 if TYPE_CHECKING:
     from fast_crewai.hooks.dispatch import Dispatcher, Tally
@@ -177,7 +177,7 @@ class Registry:
             state.turn_off(f"could not be applied: {type(error).__name__}: {error}")
             return
         dispatcher.switch(not self.paused)
-        if late and not dispatcher.site.inherited:
+        if late and not dispatcher.site.alone:
             moved = _rebind(dispatcher.site.original, dispatcher.attribute, "crewai")
             state.reason = f"applied after CrewAI's import ({moved} by-name imports replaced)"
 
@@ -204,7 +204,7 @@ class Registry:
         found = []
         for state in self.states.values():
             dispatcher = state.dispatcher
-            if state.state != ACTIVE or dispatcher is None or dispatcher.site.inherited:
+            if state.state != ACTIVE or dispatcher is None or dispatcher.site.alone:
                 continue
             for module, name in _holders(dispatcher.site.original, "crewai"):
                 found.append((state.route.name, f"{module}.{name}"))
@@ -264,8 +264,12 @@ def live_digest(route: Route) -> str:
     from fast_crewai.hooks.dispatch import original_of
 
     def digest(target: str) -> str:
+        site = locate(target)
+        found = original_of(site.original)
+        if site.imported:  # Python's own versions are not CrewAI's: such routes check what they use
+            return fingerprint.digest_of_import(imported_as(found) or "")
         try:
-            return fingerprint.digest_of(original_of(locate(target).original))
+            return fingerprint.digest_of(found)
         except fingerprint.UnreadableError as error:
             raise TargetError(f"{target.partition(':')[2]}: {error}") from error
 

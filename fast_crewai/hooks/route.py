@@ -15,7 +15,8 @@ class Site:
     """Where a route's target lives, and what stood there when CrewAI had loaded it.
 
     ``namespace`` is the module or class that gets the replacement; ``inherited`` says that the
-    class only inherits the function, so that restoring means deleting our attribute.
+    class only inherits the function, so that restoring means deleting our attribute. ``imported``
+    says that the module has the function from the standard library: only this name is replaced.
     """
 
     module: types.ModuleType
@@ -23,6 +24,12 @@ class Site:
     name: str
     original: Any
     inherited: bool
+    imported: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether those who hold the original by another name keep it."""
+        return self.inherited or self.imported
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,18 @@ class TargetError(Exception):
     """The target can't be replaced; the text is the reason that ``status`` shows."""
 
 
+def imported_as(value: object) -> str | None:
+    """The target of a function of the standard library's; None for anything else."""
+    if type(value) is not types.FunctionType:
+        return None
+    home = value.__module__ or ""
+    return f"{home}:{value.__qualname__}" if is_standard(home) else None
+
+
+def is_standard(module: str) -> bool:
+    return module.partition(".")[0] in sys.stdlib_module_names
+
+
 _MANAGER = contextlib.contextmanager(iter).__code__  # of every function that it makes
 
 
@@ -86,7 +105,9 @@ def locate(target: str) -> Site:
         if not isinstance(namespace, type):
             raise TargetError(f"{module_name} has no class {part}")
     if name in vars(namespace):
-        return Site(module, namespace, name, vars(namespace)[name], inherited=False)
+        original = vars(namespace)[name]
+        imported = namespace is module and imported_as(original) is not None
+        return Site(module, namespace, name, original, inherited=False, imported=imported)
     original = getattr(namespace, name, None) if isinstance(namespace, type) else None
     if original is None:
         raise TargetError(f"{module_name} has no {path}")

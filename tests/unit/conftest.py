@@ -10,6 +10,7 @@ import pytest
 
 SOURCE = '''
 import contextlib
+from textwrap import indent
 
 
 def shout(text, mark="!", *, times=1):

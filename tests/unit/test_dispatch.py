@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import logging
 import pickle
+import textwrap
 import traceback
 from collections.abc import Callable
 from types import ModuleType
@@ -205,3 +206,15 @@ def test_foreign_wrapper_is_left_alone(stand_in: ModuleType) -> None:
     stand_in.shout = wrapt.FunctionWrapper(stand_in.shout, lambda f, _i, a, k: f(*a, **k))
     with pytest.raises(TargetError, match=r"already wrapped by a .*FunctionWrapper"):
         dispatcher_for("shout", lambda *_: "fast")
+
+
+def test_function_of_the_standard_library_is_replaced_in_this_module_only(
+    stand_in: ModuleType,
+) -> None:
+    original = textwrap.indent
+    dispatcher = dispatcher_for("indent", lambda *a: "fast")
+    assert dispatcher.site.imported and dispatcher.site.alone
+    assert textwrap.indent is original and stand_in.indent("a", " ") == "fast"
+    dispatcher.take_away()
+    assert stand_in.indent is original
+    assert not locate(f"{NAME}:shout").imported

@@ -106,3 +106,8 @@ def test_combination_depends_on_every_part() -> None:
     assert base == fingerprint.combine("a", [("y", "2"), ("x", "1")])
     assert base != fingerprint.combine("a", [("x", "1"), ("y", "3")])
     assert base != fingerprint.combine("b", [("x", "1"), ("y", "2")])
+
+
+def test_an_import_has_the_digest_of_what_it_names() -> None:
+    digest = fingerprint.digest_of_import
+    assert digest("os.path:join") == digest("os.path:join") != digest("os.path:split")

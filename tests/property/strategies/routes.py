@@ -18,6 +18,9 @@ from strategies import (
     kickoffs,
     locks,
     models,
+    locks,
+    models,
+    packages,
     preflight,
     texts,
 )
@@ -122,6 +125,7 @@ def case_for(route: str, owner: Any) -> Case:
             st.tuples(texts.names, models.words | models.composites, models.programs),
             tool_description,
         ),
+        "tools.package-version": Case(packages.programs, packages.observe),
         "tasks.interpolate": Case(st.tuples(texts.templates, texts.inputs), call),
         "agents.token-preflight-openai": Case(preflight.requests, preflight.context),
         "agents.token-preflight-tool-result": Case(preflight.results, preflight.tool_result),
