@@ -12,7 +12,7 @@ from pydantic import create_model
 
 import fast_crewai
 from fast_crewai import engine
-from fast_crewai.hooks.areas.schemas import Kept
+from fast_crewai.hooks.areas.kept import Kept
 
 
 @pytest.fixture(autouse=True)

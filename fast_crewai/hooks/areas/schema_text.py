@@ -8,11 +8,15 @@ What it can't describe completely (functions that make schemas, objects as defau
 
 from __future__ import annotations
 
+import io
+import operator
+import pickle
 import sys
 import types
 from typing import Any
 
 from fast_crewai._core import Declined
+from fast_crewai.hooks.areas.kept import Kept
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
@@ -36,6 +40,31 @@ _UNREAD = frozenset(
 _MAX_DEPTH = 60
 
 
+_LEAF = operator.neg  # any function that can be pickled: it only marks what follows
+
+
+class _Content(pickle.Pickler):
+    """Writes plain data as it is, models as what ``_class`` reads, and of all else that it's there.
+
+    So data and the rest can't be confused, and what the rest is doesn't matter: where it would be
+    read, the model is declined.
+    """
+
+    def __init__(self, file: io.BytesIO, metaclass: type, hook: Any) -> None:
+        super().__init__(file, 5)
+        self._metaclass, self._hook = metaclass, hook
+
+    def reducer_override(self, value: Any) -> Any:
+        if value is _LEAF:
+            return NotImplemented
+        kind = type(value)
+        if kind is self._metaclass:
+            return _LEAF, (_about(value),)
+        if kind is types.MethodType:
+            return _LEAF, (value.__func__ is self._hook,)
+        return _LEAF, (None,)
+
+
 class SchemaText:
     """Reads models, as long as pydantic's own machinery is as it was."""
 
@@ -44,6 +73,7 @@ class SchemaText:
         from pydantic._internal._model_construction import ModelMetaclass
         from pydantic.plugin import _loader
 
+        self._known = Kept()
         self._metaclass: Any = ModelMetaclass
         base: Any = BaseModel
         self._entry = base.model_json_schema.__func__
@@ -77,9 +107,28 @@ class SchemaText:
         for live, known in self._machinery:
             if live != known:
                 raise Declined("patched: GenerateJsonSchema")
+        content = self._content(model)
+        known = self._known.get(content) if content is not None else None
+        if known is not None:
+            return str(known)
         found: list[Any] = [_plain(model.__name__)]
         self._schema(model.__pydantic_core_schema__, found, 0)
-        return repr(found)
+        text = repr(found)
+        # Keep only what another thread didn't change meanwhile.
+        if content is not None and self._content(model) == content:
+            self._known.put(content, text)
+        return text
+
+    def _content(self, model: Any) -> bytes | None:
+        """Bytes from which the text follows: the same, pickled in C, without the checks."""
+        written = io.BytesIO()
+        try:
+            _Content(written, self._metaclass, self._hook).dump(
+                (model.__name__, model.__pydantic_core_schema__)
+            )
+        except Exception:
+            return None
+        return written.getvalue()
 
     def _schema(self, schema: Any, found: list[Any], depth: int) -> None:
         # ``found`` gets key, value, key, value, …, Ellipsis; values are scalars, plain data, or
@@ -134,18 +183,26 @@ class SchemaText:
         found.append(...)
 
     def _class(self, model: Any, found: list[Any]) -> None:
-        if type(model) is not self._metaclass or model.__pydantic_root_model__:
+        if type(model) is not self._metaclass:
             raise Declined("not a plain model class")
-        config = model.model_config
+        root, name, doc, config, *marks = _about(model)
+        if root:
+            raise Declined("not a plain model class")
         if config.get("json_schema_mode_override") is not None:
             raise Declined("json_schema_mode_override")
-        found += (
-            _plain(model.__name__),
-            _plain(model.__doc__),
-            _plain(config),
-            hasattr(model, "__deprecated__"),
-            hasattr(model, "__dataclass_fields__"),
-        )
+        found += (_plain(name), _plain(doc), _plain(config), *marks)
+
+
+def _about(model: Any) -> tuple[Any, ...]:
+    """All that is read of a model class that the core schema mentions."""
+    return (
+        model.__pydantic_root_model__,
+        model.__name__,
+        model.__doc__,
+        model.model_config,
+        hasattr(model, "__deprecated__"),
+        hasattr(model, "__dataclass_fields__"),
+    )
 
 
 def _plain(value: Any, depth: int = 0) -> Any:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import pickle
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from fast_crewai._core import Declined
+from fast_crewai.hooks.areas.kept import Kept
 from fast_crewai.hooks.areas.schema_text import SchemaText
 from fast_crewai.hooks.dispatch import original_of
 from fast_crewai.hooks.route import Route, Site, locate
@@ -29,7 +29,7 @@ _STEPS = tuple(
     )
 )
 _GENERATOR = "pydantic.json_schema:GenerateJsonSchema"
-_PYDANTIC = (
+PYDANTIC = (
     "pydantic.main:BaseModel.model_json_schema",
     "pydantic.main:BaseModel.__get_pydantic_json_schema__",
     "pydantic.json_schema:model_json_schema",
@@ -69,30 +69,6 @@ _PYDANTIC = (
         )
     ),
 )
-
-
-class Kept:
-    """The newest results by content; strings and bytes only, so nothing is kept alive."""
-
-    _ENTRIES = 512
-    _LONGEST = 32_768
-
-    def __init__(self) -> None:
-        self._found: dict[Any, Any] = {}
-        self._lock = threading.Lock()
-        self.get = self._found.get
-
-    def put(self, key: str, value: str | bytes) -> None:
-        if len(key) + len(value) > self._LONGEST:
-            return
-        if not self._lock.acquire(blocking=False):  # a fork may have left it locked for ever
-            return
-        try:
-            while len(self._found) >= self._ENTRIES:
-                del self._found[next(iter(self._found))]
-            self._found[key] = value
-        finally:
-            self._lock.release()
 
 
 def _model_description(site: Site) -> Callable[..., Any]:
@@ -177,7 +153,7 @@ ROUTES = (
         why="the schema of every tool's arguments is made again at every use of a tool",
         build=_model_description,
         pure=True,
-        reads=(*_STEPS, *_PYDANTIC),
+        reads=(*_STEPS, *PYDANTIC),
     ),
     Route(
         name="tools.tool-description",
@@ -185,6 +161,6 @@ ROUTES = (
         why="every tool is described again at every use of a tool (17 % of a step with 3 tools)",
         build=_tool_description,
         pure=True,
-        reads=(f"{_SCHEMAS}:generate_model_description", *_STEPS, *_PYDANTIC),
+        reads=(f"{_SCHEMAS}:generate_model_description", *_STEPS, *PYDANTIC),
     ),
 )

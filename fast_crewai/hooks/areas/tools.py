@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fast_crewai import _core
-from fast_crewai.hooks.areas import schemas
+from fast_crewai.hooks.areas import schemas, tool_use
 from fast_crewai.hooks.areas.package_version import PACKAGE_VERSION
 from fast_crewai.hooks.areas.private_attributes import private_attributes
 from fast_crewai.hooks.route import Route
@@ -26,6 +26,7 @@ ROUTES = (
         ),
     ),
     *schemas.ROUTES,
+    *tool_use.ROUTES,
     PACKAGE_VERSION,
     private_attributes("tools", "crewai.tools.base_tool:BaseTool"),
     private_attributes("tools", "crewai.tools.structured_tool:CrewStructuredTool"),

@@ -23,6 +23,7 @@ from strategies import (
     packages,
     preflight,
     texts,
+    tool_uses,
 )
 
 
@@ -125,6 +126,9 @@ def case_for(route: str, owner: Any) -> Case:
             st.tuples(texts.names, models.words | models.composites, models.programs),
             tool_description,
         ),
+        "tools.use": Case(tool_uses.uses, tool_uses.use),
+        "tools.use-async": Case(tool_uses.uses, tool_uses.use),
+        "tools.selection": Case(tool_uses.selections, tool_uses.select),
         "tools.package-version": Case(packages.programs, packages.observe),
         "tasks.interpolate": Case(st.tuples(texts.templates, texts.inputs), call),
         "agents.token-preflight-openai": Case(preflight.requests, preflight.context),
