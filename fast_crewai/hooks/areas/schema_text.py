@@ -108,9 +108,9 @@ class SchemaText:
             if live != known:
                 raise Declined("patched: GenerateJsonSchema")
         content = self._content(model)
-        known = self._known.get(content) if content is not None else None
-        if known is not None:
-            return str(known)
+        text = self._known.get(content) if content is not None else None
+        if text is not None:
+            return str(text)
         found: list[Any] = [_plain(model.__name__)]
         self._schema(model.__pydantic_core_schema__, found, 0)
         text = repr(found)

@@ -28,14 +28,14 @@ class Tool:
     def __init__(self, model, failures, seen):
         self.args_schema, self.failures, self.seen = model, failures, seen
 
-    def invoke(self, input, config):
+    def invoke(self, input, config):  # noqa: A002
         self.seen.append(("called", list(input.items()), config))
         if self.failures:
             self.failures -= 1
             raise ValueError("no")
         return "result"
 
-    async def ainvoke(self, input, config):
+    async def ainvoke(self, input, config):  # noqa: A002
         await asyncio.sleep(0)
         return self.invoke(input, config)
 
