@@ -98,7 +98,9 @@ def _imported(node: ast.ImportFrom, name: str) -> str | None:
 
 def _constant(value: ast.expr) -> Any:
     if isinstance(value, ast.Call) and ast.unparse(value.func) == "re.compile":
-        return re.compile(*(ast.literal_eval(argument) for argument in value.args))
+        return re.compile(*(_constant(argument) for argument in value.args))
+    if isinstance(value, ast.Attribute) and ast.unparse(value.value) == "re":
+        return re.RegexFlag[value.attr]
     return ast.literal_eval(value)
 
 

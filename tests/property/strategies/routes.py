@@ -22,6 +22,7 @@ from strategies import (
     models,
     packages,
     preflight,
+    react,
     texts,
     tool_uses,
 )
@@ -114,6 +115,7 @@ def case_for(route: str, owner: Any) -> Case:
             st.tuples(texts.names) | st.tuples(texts.names, st.sampled_from([64, 200, 10, 0, -3])),
             call,
         ),
+        "agents.react-parser": Case(react.answers, react.observe),
         "agents.executor-state": Case(
             executors.steps,
             lambda function, todo: executors.program(function, todo, owner),
