@@ -36,6 +36,8 @@ PYDANTIC = ("2.11.9", "2.11.10", "2.12.0", "2.12.1", "2.12.2", "2.12.3", "2.12.4
 
 # What CrewAI 1.14-1.15 allow.
 PORTALOCKER = "2.7.0"
+# What the panels were proven with; others are left to Rich.
+RICH = "14.3.4"
 # From this one on, a part of CrewAI is a package of its own, of the same version.
 CREWAI_CORE = [1, 14]
 
@@ -158,9 +160,10 @@ def routes() -> list[Route]:
 def examine(versions: list[str], folder: Path) -> Iterator[tuple[Route, str, str, str | None]]:
     """(route, CrewAI version, pydantic version or "", combined digest) for every combination."""
     pydantic = {version: download("pydantic", version, folder) for version in PYDANTIC}
-    portalocker = download("portalocker", PORTALOCKER, folder)
+    others = {"portalocker": PORTALOCKER, "rich": RICH}
+    common = {name: download(name, version, folder) for name, version in others.items()}
     for version in versions:
-        crewai = {"crewai": download("crewai", version, folder), "portalocker": portalocker}
+        crewai = {"crewai": download("crewai", version, folder), **common}
         if _version_key(version) >= CREWAI_CORE:
             crewai["crewai_core"] = download("crewai-core", version, folder)
         for route in routes():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fast_crewai")
 
-AREAS = ("flow", "agents", "tools", "tasks", "serialization", "database")
+AREAS = ("flow", "events", "agents", "tools", "tasks", "serialization", "database")
 FINGERPRINTS = Path(__file__).parent.parent / "fingerprints.json"
 
 WAITING = "waiting"

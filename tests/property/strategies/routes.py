@@ -10,6 +10,7 @@ from strategies import (
     data,
     endings,
     bindings,
+    consoles,
     data,
     executors,
     files,
@@ -25,6 +26,10 @@ from strategies import (
     react,
     texts,
     tool_uses,
+    locks,
+    models,
+    preflight,
+    texts,
 )
 
 
@@ -132,6 +137,7 @@ def case_for(route: str, owner: Any) -> Case:
         "tools.use-async": Case(tool_uses.uses, tool_uses.use),
         "tools.selection": Case(tool_uses.selections, tool_uses.select),
         "tools.package-version": Case(packages.programs, packages.observe),
+        "events.console-panels": Case(consoles.prints, consoles.observe),
         "tasks.interpolate": Case(st.tuples(texts.templates, texts.inputs), call),
         "agents.token-preflight-openai": Case(preflight.requests, preflight.context),
         "agents.token-preflight-tool-result": Case(preflight.results, preflight.tool_result),
