@@ -34,7 +34,7 @@ def live_status() -> report.Status:
                 importlib.import_module(name)
             except Exception as error:  # a CrewAI without that module
                 for state in engine.registry().states.values():
-                    if state.route.module == name:
+                    if state.route.applied_with == name:
                         state.turn_off(f"{name} can't be imported: {error}")
     return report.status()
 

@@ -122,7 +122,8 @@ class Registry:
 
     def modules(self) -> list[str]:
         """The modules with routes that are not switched off, in a fixed order."""
-        return list(dict.fromkeys(s.route.module for s in self.states.values() if s.state != OFF))
+        wanted = (s.route for s in self.states.values() if s.state != OFF)
+        return list(dict.fromkeys(route.applied_with for route in wanted))
 
     def module_loaded(
         self, module: types.ModuleType, name: str | None = None, *, late: bool = False
@@ -146,7 +147,11 @@ class Registry:
                 self._finish(state, late)
 
     def _of_module(self, name: str) -> Iterator[RouteState]:
-        return (s for s in self.states.values() if s.route.module == name and s.state != OFF)
+        return (
+            s
+            for s in self.states.values()
+            if s.route.applied_with == name and s.state != OFF
+        )
 
     def _apply(self, state: RouteState) -> bool:
         """Put the replacement at its target; False if it stands there already."""

@@ -46,6 +46,8 @@ class Route:
     ``reads``   collaborators whose behaviour the fast function inlines, as targets: part of the
                 fingerprint, and compared at every call, so that patches of them are honoured.
     ``recursive``  the original calls itself through its module's global.
+    ``after``   the module whose loading applies the route, if not the target's: ``reads`` must
+                be loaded by then.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Route:
     pure: bool = False
     reads: tuple[str, ...] = ()
     recursive: bool = False
+    after: str = ""
 
     @property
     def component(self) -> str:
@@ -63,6 +66,11 @@ class Route:
     @property
     def module(self) -> str:
         return self.target.partition(":")[0]
+
+    @property
+    def applied_with(self) -> str:
+        """The module that must have been executed before the route is applied."""
+        return self.after or self.module
 
 
 class TargetError(Exception):

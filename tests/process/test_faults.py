@@ -804,7 +804,7 @@ def test_the_environment_removes_just_what_it_names() -> None:
                 if off:
                     assert route["reason"] == f"disabled by the user ({name})"
         held = {name.partition(".")[0] for name in map(route_of, all_of_ours())}
-        assert held == {"agents", "tools", "tasks", "database"}, held
+        assert held == {"events", "agents", "tools", "tasks", "database"}, held
         """
     start_line = "from fast_crewai import finder; finder.start()\n"
     real(

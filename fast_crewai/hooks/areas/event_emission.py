@@ -1,0 +1,65 @@
+"""Emitting an event: reading the tables of handlers, and handing it over to them.
+
+The rest of ``emit`` is CrewAI's own code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from fast_crewai.hooks.areas import rw_lock
+from fast_crewai.hooks.areas.idle_listeners import READS, IdleListeners
+from fast_crewai.hooks.areas.recompile import recompiled
+from fast_crewai.hooks.route import Route, Site
+
+_MODULE = "crewai.events.event_bus"
+_READING = "self._rwlock.r_locked()"
+_SUBMIT = (
+    "self._sync_executor.submit(ctx.run, self._call_handlers, source, event, sync_handlers, state)"
+)
+
+
+def _emit(site: Site) -> Callable[..., Any]:
+    unaltered = rw_lock.Unaltered(vars(site.module)["RWLock"])
+    idle = IdleListeners(site.module)
+
+    def reading(bus: Any) -> Any:
+        lock = bus._rwlock
+        condition = None if bus._shutting_down else unaltered.condition_of(lock)
+        if condition is None:  # or it prints, while it holds the lock
+            return lock.r_locked()
+        return rw_lock.ShortHold(lock, condition, False)
+
+    def submit(bus: Any, ctx: Any, source: Any, event: Any, handlers: Any, state: Any) -> Any:
+        if idle.are_all(bus, source, event, handlers):
+            done: Future[None] = Future()
+            done.set_result(None)
+            return done
+        return bus._sync_executor.submit(
+            ctx.run, bus._call_handlers, source, event, handlers, state
+        )
+
+    return recompiled(
+        site.original,
+        {
+            _READING: "_fc_reading(self)",
+            _SUBMIT: "_fc_submit(self, ctx, source, event, sync_handlers, state)",
+        },
+        {"_fc_reading": reading, "_fc_submit": submit},
+    )
+
+
+EMIT = Route(
+    name="events.emit",
+    target=f"{_MODULE}:CrewAIEventsBus.emit",
+    why="three of four events per agent step wake a thread for listeners that do nothing",
+    build=_emit,
+    reads=(
+        *rw_lock.READS,
+        f"{_MODULE}:CrewAIEventsBus._call_handlers",
+        *READS,
+    ),
+    after="crewai.events.event_listener",
+)
