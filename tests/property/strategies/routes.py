@@ -31,6 +31,7 @@ from strategies import (
     preflight,
     texts,
 )
+from strategies import data, events, executors, files, flow_runs, flows, locks, models, preflight, texts
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,8 @@ def case_for(route: str, owner: Any) -> Case:
         "flow.method-completion": Case(flow_runs.sequential, flow_runs.one_method),
         "flow.kickoff-end": Case(endings.examples, endings.observe),
         "tasks.kickoff-threads": Case(kickoffs.examples, kickoffs.observe),
+        "events.emit": Case(events.emissions, events.emitted),
+        "events.record": Case(events.records, events.recorded),
         "agents.executor-loop": Case(flow_runs.sequential, flow_runs.from_start),
         "tools.sanitize-tool-name": Case(
             st.tuples(texts.names) | st.tuples(texts.names, st.sampled_from([64, 200, 10, 0, -3])),
