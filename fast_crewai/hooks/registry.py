@@ -147,11 +147,7 @@ class Registry:
                 self._finish(state, late)
 
     def _of_module(self, name: str) -> Iterator[RouteState]:
-        return (
-            s
-            for s in self.states.values()
-            if s.route.applied_with == name and s.state != OFF
-        )
+        return (s for s in self.states.values() if s.route.applied_with == name and s.state != OFF)
 
     def _apply(self, state: RouteState) -> bool:
         """Put the replacement at its target; False if it stands there already."""

@@ -327,7 +327,7 @@ class _Engine:
     ) -> Callable[..., Any]:
         return recompiled(original_of(vars(self._flow)[name]), replaced, functions, _PRIVATE)
 
-    def _listener(self, flow: Any, name: Any, *given: Any) -> _Step:
+    def _listener(self, flow: Any, name: Any, *given: Any) -> Any:
         # One call too many is an exception, which is logged where it is raised.
         if flow._method_call_counts.get(name, 0) < flow.max_method_calls:
             return self.listener(flow, name, *given)

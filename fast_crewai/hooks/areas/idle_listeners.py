@@ -179,6 +179,9 @@ def _inner(function: types.FunctionType) -> dict[str, types.CodeType]:
         for inner in code.co_consts:
             if isinstance(inner, types.CodeType):
                 codes.append(inner)
-                if inner.co_name.isidentifier() and found.setdefault(inner.co_name, inner) is not inner:
+                if (
+                    inner.co_name.isidentifier()
+                    and found.setdefault(inner.co_name, inner) is not inner
+                ):
                     raise TargetError(f"two functions are called {inner.co_name}")
     return found

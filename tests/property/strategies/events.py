@@ -362,7 +362,9 @@ listenings = st.fixed_dictionaries(
         "change": st.sampled_from(CHANGES),
     }
 )
-emissions = st.tuples(st.just("stream"), streams.map(Stream)) | st.tuples(st.just("own"), listenings)
+emissions = st.tuples(st.just("stream"), streams.map(Stream)) | st.tuples(
+    st.just("own"), listenings
+)
 
 
 def listened(emit, example):
@@ -587,4 +589,3 @@ class Logged(dict):
     def __contains__(self, key):
         self.log.append(("has", key))
         return super().__contains__(key)
-

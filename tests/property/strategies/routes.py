@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from strategies import (
-    data,
-    endings,
     bindings,
     consoles,
     data,
+    endings,
+    events,
     executors,
     files,
     flow_runs,
@@ -19,19 +19,12 @@ from strategies import (
     kickoffs,
     locks,
     models,
-    locks,
-    models,
     packages,
     preflight,
     react,
     texts,
     tool_uses,
-    locks,
-    models,
-    preflight,
-    texts,
 )
-from strategies import data, events, executors, files, flow_runs, flows, locks, models, preflight, texts
 
 
 @dataclass(frozen=True)
