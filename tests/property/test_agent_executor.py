@@ -20,6 +20,7 @@ from strategies.flow_runs import passing_for_the_executor
 
 import fast_crewai
 from fast_crewai import engine
+from fast_crewai.hooks.areas import worker_threads
 
 SETTINGS = settings(deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
@@ -81,21 +82,26 @@ def chain(*kinds, results=(1,)):
     }
 
 
-def run_all(flows, workers, timeout=60):
-    """All flows at once, on a loop with so many worker threads; the work each hand-off carried."""
+def run_all(flows, workers, timeout=60, own=0):
+    """All flows at once, on a loop with so many worker threads; the work each hand-off carried.
+
+    ``own``: how many runs may have a thread of their own instead.
+    """
     sent = []
 
-    class Pool(concurrent.futures.ThreadPoolExecutor):
-        def submit(self, function, *arguments, **options):
-            sent.append(getattr(function, "args", (function,))[0])
-            return super().submit(function, *arguments, **options)
+    def submit(function, *arguments, **options):
+        sent.append(getattr(function, "args", (function,))[0])
+        return type(pool).submit(pool, function, *arguments, **options)
+
+    pool = concurrent.futures.ThreadPoolExecutor(workers, "asyncio")
+    pool.submit = submit
 
     async def together():
-        asyncio.get_running_loop().set_default_executor(Pool(workers, "asyncio"))
+        asyncio.get_running_loop().set_default_executor(pool)
         running = asyncio.gather(*(flow.kickoff_async() for flow in flows))
         return await asyncio.wait_for(running, timeout)
 
-    with passing_for_the_executor():
+    with passing_for_the_executor(), mock.patch.object(worker_threads, "MOST", own):
         return asyncio.run(together()), sent
 
 
@@ -106,6 +112,13 @@ def test_methods_that_follow_each_other_take_one_hand_off(tally):
     assert len(log) == 6
     assert [getattr(call, "__name__", call) for call in sent] == ["_work"]
     assert tally.calls == calls + 1
+
+
+def test_a_run_needs_no_thread_of_the_pool():
+    log = []
+    _, sent = run_all([flow_runs.build(chain(*["sync"] * 6), log)], 4, own=1)
+    assert len(log) == 6 and not sent
+    assert all(entry[2] == ("asyncio", False) for entry in log)
 
 
 def test_many_runs_need_no_more_workers_than_before():
@@ -394,7 +407,7 @@ def test_an_agent_is_driven(tally, native):
 
 def test_many_agents_on_two_workers():
     async def together():
-        executor = concurrent.futures.ThreadPoolExecutor(2, "own")  # not asyncio's: stays two
+        executor = concurrent.futures.ThreadPoolExecutor(2, "asyncio")
         asyncio.get_running_loop().set_default_executor(executor)
         running = []
         for _ in range(64):
@@ -404,4 +417,5 @@ def test_many_agents_on_two_workers():
             running.append(Crew(agents=[agent], tasks=[task]).akickoff())
         return await asyncio.wait_for(asyncio.gather(*running), 120)
 
-    assert {str(result) for result in asyncio.run(together())} == {"it is so"}
+    with mock.patch.object(worker_threads, "MOST", 0):
+        assert {str(result) for result in asyncio.run(together())} == {"it is so"}

@@ -1,7 +1,10 @@
 """More crews at once than asyncio's pool has threads."""
 
 import asyncio
+import concurrent.futures
+import contextvars
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from crewai import Agent, Crew, Task
@@ -44,31 +47,80 @@ def test_all_wait_for_their_models_at_once(way):
     meeting = threading.Barrier(CREWS)
 
     async def together():
-        loop = asyncio.get_running_loop()
-        await asyncio.to_thread(int)
-        number = loop._default_executor._max_workers
         running = asyncio.gather(*(getattr(crew, way)() for crew in crews(meeting)))
-        results = await asyncio.wait_for(running, 120)
-        assert loop._default_executor._max_workers == number < CREWS
-        return {result.raw for result in results}
+        return {result.raw for result in await asyncio.wait_for(running, 120)}
 
     assert asyncio.run(together()) == {"met"}
 
 
 def test_never_more_than_the_most(monkeypatch):
-    monkeypatch.setattr(worker_threads, "MOST", 3)
-    inside, most = [], []
+    """Four runs at once: two in threads of their own, the others in the pool's only one."""
+    monkeypatch.setattr(worker_threads, "MOST", 2)
+    inside, most, own = [], [], []
 
     def call():
         inside.append(1)
         most.append(len(inside))
-        threading.Event().wait(0.005)
+        own.append(worker_threads.is_own())
+        threading.Event().wait(0.01)
         inside.pop()
 
     async def together():
-        await asyncio.to_thread(int)
-        asyncio.get_running_loop()._default_executor._max_workers = 2
-        await asyncio.gather(*(worker_threads.in_worker(call) for _ in range(12)))
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1, "asyncio"))
+        await asyncio.gather(*(worker_threads.in_worker(call) for _ in range(4)))
+        await worker_threads.in_worker(call)
 
     asyncio.run(together())
-    assert max(most) == 3
+    assert max(most) == 3 and own.count(True) == 3 and own[-1]
+
+
+def test_the_loop_waits_for_what_was_cancelled():
+    """As for asyncio's own threads: at its end, and only there."""
+    entered, log = threading.Event(), []
+
+    def call():
+        entered.set()
+        threading.Event().wait(0.1)
+        log.append("ended")
+
+    async def cancelled(wait):
+        task = asyncio.ensure_future(wait(call))
+        await asyncio.to_thread(entered.wait, 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        log.append("cancelled")
+
+    for wait in (asyncio.to_thread, worker_threads.in_worker):
+        asyncio.run(cancelled(wait))
+        log.append("closed")
+        entered.clear()
+    assert log == ["cancelled", "ended", "closed"] * 2
+
+
+def test_as_in_asyncios_threads():
+    """What the function sees and raises, with a loop that is closed meanwhile too."""
+    variable = contextvars.ContextVar("variable", default="unset")
+
+    def call(error):
+        seen.append((threading.current_thread().name, variable.get()))
+        variable.set("inside")
+        if error is not None:
+            raise error("failed")
+        return "result"
+
+    async def one(wait, error):
+        variable.set("outside")
+        try:
+            return await wait(call, error), variable.get()
+        except BaseException as raised:
+            return repr(raised), raised.__context__, variable.get()
+
+    for error in (None, ValueError, concurrent.futures.InvalidStateError, SystemExit):
+        outcomes = []
+        for wait in (asyncio.to_thread, worker_threads.in_worker):
+            seen = []
+            outcomes.append((asyncio.run(one(wait, error)), seen))
+        assert outcomes[0] == outcomes[1]
+        assert outcomes[0][1] == [("asyncio_0", "outside")]

@@ -24,7 +24,7 @@ from typing import Any
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas.flow_methods import SAVING, saves_nothing, two_turns
 from fast_crewai.hooks.areas.recompile import keeps_plainly, recompiled
-from fast_crewai.hooks.areas.worker_threads import in_worker
+from fast_crewai.hooks.areas.worker_threads import as_from_a_future, in_worker, is_own
 from fast_crewai.hooks.dispatch import original_of
 from fast_crewai.hooks.route import Route, Site
 
@@ -152,7 +152,7 @@ class _Run:
             try:
                 result = call.call()
             except BaseException as error:
-                return _Failed(_as_from_a_future(error))
+                return _Failed(as_from_a_future(error))
             with self._lock:
                 if stopped.is_set():  # the method that ran was the last one, as before
                     return None
@@ -163,14 +163,13 @@ class _Run:
 
     def _may_stay(self) -> bool:
         """Whether this worker may run the next method: nobody waits for it, nothing ends."""
+        if not self._loop.is_running():
+            return False
+        if is_own():
+            return True
         executor: Any = getattr(self._loop, "_default_executor", None)
         try:
-            return (
-                executor._work_queue.empty()
-                and not executor._shutdown
-                and not pool._shutdown
-                and self._loop.is_running()
-            )
+            return executor._work_queue.empty() and not executor._shutdown and not pool._shutdown
         except AttributeError:
             return False
 
@@ -206,13 +205,6 @@ class _Run:
         finally:
             _stepping.run = outer
             failure = None  # as above
-
-
-def _as_from_a_future(error: BaseException) -> BaseException:
-    """asyncio's own exception for one of concurrent.futures, as its futures do."""
-    convert = getattr(asyncio.futures, "_convert_future_exc", None)
-    converted: BaseException = convert(error) if convert else error
-    return converted
 
 
 # ------------------------------------------------ what the engine's coroutines call

@@ -1,14 +1,15 @@
 """Worker threads for the runs that wait for a model in one.
 
 asyncio's own pool has cores + 4 threads, 32 at most. An agent keeps one while its model answers,
-so with many crews on a loop most of them wait for a thread, not for their model. Here each gets
-one beside the pool's own number for as long as it runs; what else the program sends to the pool
-finds the threads it always had.
+so with many crews on a loop most of them wait for a thread, not for their model. Here each run
+has a thread of its own, and the pool is left to what else the program sends there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,40 +18,123 @@ from typing import Any
 from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.route import Route, Site
 
-MOST = 256  # threads of one pool
+MOST = 256  # threads at once; further runs wait in asyncio's pool, as before
 
-_lock = threading.Lock()
+
+class _Threads:
+    """How many there are now."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._living = 0
+
+    def take(self) -> int | None:
+        """The number of a new one, or None if there are too many."""
+        with self._lock:
+            if self._living >= MOST:
+                return None
+            self._living += 1
+            return self._living - 1
+
+    def give_back(self) -> None:
+        with self._lock:
+            self._living -= 1
+
+
+class _Here(threading.local):
+    own = False
+
+
+_threads = _Threads()
+_here = _Here()
+
+
+def is_own() -> bool:
+    """Whether this thread is the run's own: nothing else waits for it."""
+    return _here.own
 
 
 async def in_worker(function: Callable[..., Any], *arguments: Any) -> Any:
-    """``asyncio.to_thread(function, *arguments)``, in a thread beside the pool's number."""
-    pool = _with_room(asyncio.get_running_loop())
-    try:
+    """``asyncio.to_thread(function, *arguments)``, in a thread of its own.
+
+    It has a name like those of asyncio's pool, and the loop's end waits for it in the same way.
+    """
+    loop = asyncio.get_running_loop()
+    number = _threads.take() if _has_asyncios_pool(loop) else None
+    if number is None:
         return await asyncio.to_thread(function, *arguments)
+    future: asyncio.Future[Any] = loop.create_future()
+    call = (contextvars.copy_context(), function, arguments)
+    thread = threading.Thread(target=_run, args=(loop, future, *call), name=f"asyncio_{number}")
+    try:
+        thread.start()
+    except RuntimeError:  # no more threads here, or the interpreter ends
+        _threads.give_back()
+        return await asyncio.to_thread(function, *arguments)
+    try:
+        return await future
+    except asyncio.CancelledError:
+        if thread.is_alive():
+            with contextlib.suppress(RuntimeError):  # the loop's pool takes no more
+                loop.run_in_executor(None, thread.join)
+        raise
+
+
+def _has_asyncios_pool(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether the loop has no pool yet, or made it: one that a program set is to be used."""
+    try:
+        pool: Any = loop._default_executor  # type: ignore[attr-defined]
+        return pool is None or (
+            type(pool) is ThreadPoolExecutor and pool._thread_name_prefix == "asyncio"
+        )
+    except AttributeError:  # another kind of loop
+        return False
+
+
+def _run(
+    loop: asyncio.AbstractEventLoop,
+    future: asyncio.Future[Any],
+    context: contextvars.Context,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+) -> None:
+    _here.own = True
+    try:
+        result = context.run(function, *arguments)
+    except BaseException as error:
+        report = (future.set_exception, as_from_a_future(error))
+    else:
+        report = (future.set_result, result)
     finally:
-        if pool is not None:
-            with _lock:
-                pool._max_workers -= 1
+        _threads.give_back()
+    with contextlib.suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(_unless_done, future, *report)
 
 
-def _with_room(loop: asyncio.AbstractEventLoop) -> Any:
-    """The loop's pool, allowed one more thread; None if that isn't asyncio's own, or is full."""
-    pool: Any = getattr(loop, "_default_executor", None)
-    if type(pool) is not ThreadPoolExecutor or pool._thread_name_prefix != "asyncio":
-        return None
-    with _lock:
-        if pool._max_workers >= MOST:
-            return None
-        pool._max_workers += 1
-    return pool
+def _unless_done(future: asyncio.Future[Any], report: Callable[[Any], Any], value: Any) -> None:
+    if not future.done():
+        report(value)
+
+
+def as_from_a_future(error: BaseException) -> BaseException:
+    """asyncio's own exception for one of concurrent.futures, as its futures do."""
+    convert = getattr(asyncio.futures, "_convert_future_exc", None)
+    converted: BaseException = convert(error) if convert else error
+    return converted
 
 
 def _kickoff_async(site: Site) -> Callable[..., Any]:
+    to_thread = asyncio.to_thread
+
+    async def in_thread(kickoff: Callable[..., Any], *arguments: Any) -> Any:
+        found = site.module.asyncio.to_thread  # a test's, or a tracer's
+        return await (in_worker if found is to_thread else found)(kickoff, *arguments)
+
     kickoff = "(self.kickoff, inputs, input_files)"
     return recompiled(
         site.original,
-        {f"asyncio.to_thread{kickoff}": f"_fc_in_worker{kickoff}"},
-        {"_fc_in_worker": in_worker},
+        {f"asyncio.to_thread{kickoff}": f"_fc_in_thread{kickoff}"},
+        {"_fc_in_thread": in_thread},
     )
 
 
