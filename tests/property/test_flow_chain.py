@@ -110,6 +110,19 @@ def test_code_of_the_state_stays_on_the_loop(state):
     assert seen.places and {entry[1][0] for entry in seen.places} == {"MainThread"}
 
 
+def test_results_of_routers_are_printed_on_the_loop():
+    example = table(4)
+    example["methods"]["m2"] |= {"router": True, "results": [flow_chains.Noisy("label")]}
+    example["methods"]["m3"]["listen"] = "label"
+    with fast_crewai.disabled():
+        expected = vars(flow_chains.whole(example))
+    with Steps() as steps:
+        seen = vars(flow_chains.whole(example))
+    assert seen == expected
+    assert steps.in_worker
+    assert ("printed", ("MainThread", True)) in seen["places"]
+
+
 @pytest.mark.parametrize("watcher", flow_chains.WATCHERS)
 def test_watchers_see_the_engine_on_the_loop(watcher):
     with Steps() as steps:
