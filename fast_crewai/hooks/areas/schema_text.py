@@ -38,6 +38,7 @@ _UNREAD = frozenset(
     {"config", "computed_fields", "serialization", "function", "default_factory", "generic_origin"}
 )
 _MAX_DEPTH = 60
+_DEPRECATED, _DATACLASS = "__deprecated__", "__dataclass_fields__"
 
 
 _LEAF = operator.neg  # any function that can be pickled: it only marks what follows
@@ -195,13 +196,19 @@ class SchemaText:
 
 def _about(model: Any) -> tuple[Any, ...]:
     """All that is read of a model class that the core schema mentions."""
+    private = model.__dict__.get("__private_attributes__") or ()
+    deprecated, dataclass = _DEPRECATED in private, _DATACLASS in private
+    for owner in model.__mro__:  # hasattr: the refusals of pydantic's metaclass are slow
+        named = owner.__dict__
+        deprecated = deprecated or _DEPRECATED in named
+        dataclass = dataclass or _DATACLASS in named
     return (
         model.__pydantic_root_model__,
         model.__name__,
         model.__doc__,
         model.model_config,
-        hasattr(model, "__deprecated__"),
-        hasattr(model, "__dataclass_fields__"),
+        deprecated,
+        dataclass,
     )
 
 
