@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fast_crewai import _core
-from fast_crewai.hooks.areas import file_store
+from fast_crewai.hooks.areas import file_store, task_log
 from fast_crewai.hooks.areas.private_attributes import private_attributes
 from fast_crewai.hooks.areas.worker_threads import KICKOFF_ASYNC
 from fast_crewai.hooks.route import Route
@@ -22,4 +22,5 @@ ROUTES = (
     private_attributes("tasks", "crewai.task:Task"),
     *file_store.ROUTES,
     KICKOFF_ASYNC,
+    *task_log.ROUTES,
 )

@@ -23,6 +23,7 @@ from strategies import (
     packages,
     preflight,
     react,
+    task_logs,
     texts,
     tool_uses,
 )
@@ -139,6 +140,7 @@ def case_for(route: str, owner: Any) -> Case:
         "tasks.interpolate": Case(st.tuples(texts.templates, texts.inputs), call),
         "agents.token-preflight-openai": Case(preflight.requests, preflight.context),
         "agents.token-preflight-tool-result": Case(preflight.results, preflight.tool_result),
+        "tasks.output-log": Case(task_logs.programs, task_logs.observe),
         "tasks.no-files": Case(files.case(2), files.observe),
         "tasks.no-crew-files": Case(files.case(1), files.observe),
         "tasks.no-task-files": Case(files.case(1), files.observe),

@@ -1,0 +1,148 @@
+"""The log of a crew's task outputs: one connection for each of them instead of two.
+
+Before CrewAI adds an output it loads the whole table, only to see that it can. Its own ``load``
+and ``add`` are compiled again to share the connection, and texts that were decoded once aren't
+decoded again. What is written, when it is committed, locks and exceptions stay.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from fast_crewai._core import Declined
+from fast_crewai.hooks.areas.recompile import recompiled
+from fast_crewai.hooks.route import Route, Site
+
+_MODULE = "crewai.utilities.task_output_storage_handler"
+_STORAGE = "crewai.memory.storage.kickoff_task_outputs_storage"
+_CONNECT = "closing(sqlite3.connect(self.db_path, timeout=30))"
+_LOG = {"task", "output", "task_index", "inputs", "was_replayed"}
+_REMEMBERED = 1_000_000  # characters
+
+_connect, _loads = sqlite3.connect, json.loads
+
+
+class _Session:
+    """Stands for the storage in its ``load`` and ``add``, and keeps the connection between."""
+
+    def __init__(self, storage: Any, decoded: set[str]) -> None:
+        self.db_path = storage.db_path
+        self._lock_name = storage._lock_name
+        self._kept: sqlite3.Connection | None = None
+        self._file: Any = None
+        self._decoded = decoded
+        self._remembered = 0
+        self.seen: set[str] = set()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A new connection; stays open unless the reading fails."""
+        file = self._identity()
+        connection = sqlite3.connect(self.db_path, timeout=30)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._kept, self._file = connection, file
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The kept connection, or another one if the file has changed."""
+        connection, self._kept = self._kept, None
+        if connection is not None and (self._file is None or self._file != self._identity()):
+            connection.close()
+            connection = None
+        with closing(connection or sqlite3.connect(self.db_path, timeout=30)) as opened:
+            yield opened
+
+    def _identity(self) -> Any:
+        try:
+            status = os.stat(self.db_path)  # noqa: PTH116
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+    def decode(self, text: Any) -> None:
+        """Raise what decoding raises; nobody asks for the value."""
+        if type(text) is not str:
+            _loads(text)
+            return
+        if text not in self._decoded:
+            _loads(text)
+        self._remembered += len(text)
+        if self._remembered <= _REMEMBERED:
+            self.seen.add(text)
+
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+
+
+def _update(site: Site) -> Callable[..., Any]:
+    from crewai.memory.storage import kickoff_task_outputs_storage as module
+
+    handler: Any = site.namespace
+    handler_load = vars(handler)["load"]
+    kind = vars(module)["KickoffTaskOutputsSQLiteStorage"]
+    original_load, original_add = vars(kind)["load"], vars(kind)["add"]
+    load = recompiled(
+        original_load,
+        {_CONNECT: "_fc_reading(self)", "json.loads(row[3])": "_fc_decode(self, row[3])",
+         "json.loads(row[5])": "_fc_decode(self, row[5])"},
+        {"_fc_reading": _Session.reading, "_fc_decode": _Session.decode},
+    )  # fmt: skip
+    add = recompiled(
+        original_add, {_CONNECT: "_fc_writing(self)"}, {"_fc_writing": _Session.writing}
+    )
+    decoded: Any = weakref.WeakKeyDictionary()  # storage → texts of its last load
+
+    def fast(self: Any, task_index: Any, log: Any) -> None:
+        if type(self) is not handler or "load" in vars(self):
+            raise Declined("another handler")
+        storage = self.storage
+        if type(storage) is not kind or not {"load", "add"}.isdisjoint(vars(storage)):
+            raise Declined("another storage")
+        if vars(kind)["load"] is not original_load or vars(kind)["add"] is not original_add:
+            raise Declined("patched: storage")
+        if vars(handler)["load"] is not handler_load:
+            raise Declined("patched: load")
+        if type(log) is not dict or log.keys() != _LOG or log["was_replayed"] is not False:
+            raise Declined("not a new output")
+        if type(storage.db_path) is not str:
+            raise Declined("not a path")
+        own = vars(module)
+        if own["sqlite3"] is not sqlite3 or sqlite3.connect is not _connect:
+            raise Declined("patched: sqlite3")
+        if own["json"] is not json or json.loads is not _loads or own["closing"] is not closing:
+            raise Declined("patched: json")
+        session = _Session(storage, decoded.get(storage, set()))
+        try:
+            load(session)
+            decoded[storage] = session.seen
+            add(session, **log)
+        finally:
+            session.close()
+
+    return fast
+
+
+ROUTES = (
+    Route(
+        name="tasks.output-log",
+        target=f"{_MODULE}:TaskOutputStorageHandler.update",
+        why="the table is opened twice and decoded whole for each task (1.6 ms of CPU)",
+        build=_update,
+        reads=(
+            f"{_MODULE}:TaskOutputStorageHandler.load",
+            f"{_STORAGE}:KickoffTaskOutputsSQLiteStorage.load",
+            f"{_STORAGE}:KickoffTaskOutputsSQLiteStorage.add",
+        ),
+    ),
+)
