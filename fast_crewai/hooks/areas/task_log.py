@@ -23,6 +23,7 @@ _MODULE = "crewai.utilities.task_output_storage_handler"
 _STORAGE = "crewai.memory.storage.kickoff_task_outputs_storage"
 _CONNECT = "closing(sqlite3.connect(self.db_path, timeout=30))"
 _LOG = {"task", "output", "task_index", "inputs", "was_replayed"}
+_LOOK = "SELECT 1 FROM latest_kickoff_task_outputs LIMIT 0"
 _REMEMBERED = 1_000_000  # characters
 
 _connect, _loads = sqlite3.connect, json.loads
@@ -56,11 +57,20 @@ class _Session:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The kept connection, or another one if the file has changed."""
         connection, self._kept = self._kept, None
-        if connection is not None and (self._file is None or self._file != self._identity()):
+        if connection is not None and not self._is_same(connection):
             connection.close()
             connection = None
         with closing(connection or sqlite3.connect(self.db_path, timeout=30)) as opened:
             yield opened
+
+    def _is_same(self, connection: sqlite3.Connection) -> bool:
+        if self._file is None or self._file != self._identity():
+            return False
+        try:
+            connection.execute(_LOOK)  # what it knows of the table is read again
+        except sqlite3.Error:
+            return False
+        return True
 
     def _identity(self) -> Any:
         try:
