@@ -11,7 +11,7 @@ from crewai.events.event_listener import ConsoleFormatter, event_listener
 from crewai.events.types.logging_events import AgentLogsExecutionEvent
 from crewai.state.event_record import EventRecord
 from hypothesis import HealthCheck, given, settings
-from strategies import events
+from strategies import events, listeners
 
 import fast_crewai
 from fast_crewai import engine
@@ -42,11 +42,21 @@ def test_the_same_record_fields_handlers_and_errors(stream):
 
 
 @settings(SETTINGS, max_examples=200)
-@given(events.listenings)
+@given(listeners.listenings)
 def test_the_same_from_the_listeners_of_crewai(example):
     with fast_crewai.disabled():
-        expected = events.listened(emit, example)
-    assert events.listened(emit, example) == expected
+        expected = listeners.listened(emit, example)
+    assert listeners.listened(emit, example) == expected
+
+
+@pytest.mark.parametrize("change", listeners.CHANGES)
+def test_the_same_from_altered_listeners(change):
+    for make in listeners.OWN_EVENTS:
+        example = {"events": [make], "verbose": False, "uuid": "u", "source": "object"}
+        example["change"] = change
+        with fast_crewai.disabled():
+            expected = listeners.listened(emit, example)
+        assert listeners.listened(emit, example) == expected, make
 
 
 @pytest.fixture

@@ -172,7 +172,7 @@ class IdleListeners:
 
 
 def _inner(function: types.FunctionType) -> dict[str, types.CodeType]:
-    """All functions that a function defines, by name; a name used twice is an error."""
+    """All functions that a function defines, by name. Raises TargetError for a name used twice."""
     found: dict[str, types.CodeType] = {}
     codes = [function.__code__]
     for code in codes:
@@ -184,4 +184,9 @@ def _inner(function: types.FunctionType) -> dict[str, types.CodeType]:
                     and found.setdefault(inner.co_name, inner) is not inner
                 ):
                     raise TargetError(f"two functions are called {inner.co_name}")
+        inner = [value for value in code.co_consts if isinstance(value, types.CodeType)]
+        codes += inner
+        for named in (one for one in inner if one.co_name.isidentifier()):
+            if found.setdefault(named.co_name, named) is not named:
+                raise TargetError(f"two functions are called {named.co_name}")
     return found

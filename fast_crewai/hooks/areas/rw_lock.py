@@ -10,11 +10,8 @@ import threading
 from typing import Any
 
 RW_LOCK = "crewai.utilities.rw_lock:RWLock"
-READS = tuple(
-    f"{RW_LOCK}.{name}"
-    for name in ("__init__", "r_acquire", "r_release", "r_locked")
-    + ("w_acquire", "w_release", "w_locked")
-)
+_METHODS = ("r_acquire", "r_release", "r_locked", "w_acquire", "w_release", "w_locked")
+READS = tuple(f"{RW_LOCK}.{name}" for name in ("__init__", *_METHODS))
 
 _STATE = {"_cond", "_readers", "_writer"}
 

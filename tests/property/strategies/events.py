@@ -2,28 +2,20 @@
 
 import asyncio
 import concurrent.futures
-import contextlib
 import contextvars
 import datetime
-import inspect
 import re
 import threading
 from types import SimpleNamespace
 from unittest import mock
 
-from crewai import LLM, RuntimeState
-from crewai.agents.parser import AgentFinish
-from crewai.events import event_bus, event_context, event_listener, stream_context
+from crewai import RuntimeState
+from crewai.events import event_bus, event_context, stream_context
 from crewai.events.base_events import BaseEvent
 from crewai.events.depends import Depends
 from crewai.events.event_bus import CrewAIEventsBus
-from crewai.events.listeners.tracing.trace_listener import TraceCollectionListener
-from crewai.events.types import agent_events, llm_events, logging_events, tool_usage_events
-from crewai.execution import _current_execution_uuid
-from crewai.state import event_record
-from crewai.state.event_record import EventNode, EventRecord
-from crewai.tools.tool_failure import ToolFailure
-from crewai.utilities.rw_lock import RWLock
+from crewai.events.types import llm_events
+from crewai.state.event_record import EventRecord
 from hypothesis import strategies as st
 
 THEN = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
@@ -46,8 +38,6 @@ TYPES = [Mine, Other, Assigned, BaseEvent, llm_events.LLMStreamChunkEvent]
 # Types that open and close scopes, matching or not, and one that does neither.
 NAMES = ["mine", "flow_started", "flow_finished", "tool_usage_started", "task_failed"]
 IDS = [f"e{i}" for i in range(6)]
-
-# ------------------------------------------------------------------------- what is emitted
 
 ids = st.sampled_from([None, None, None, *IDS, ""])
 events = st.fixed_dictionaries(
@@ -134,7 +124,7 @@ def settle(bus):
 
 
 class Stream:
-    """One example: its handlers are the same functions off and on, so that sets keep their order."""
+    """One example; its handlers stay the same functions, so that sets keep their order."""
 
     def __init__(self, example):
         self.example = example
@@ -192,7 +182,12 @@ class Stream:
         self.log = []
         self.bus = bus = own_bus()
         printed = []
-        bus._console = SimpleNamespace(print=printed.append)
+
+        def print_error(text):
+            readers = bus._rwlock._readers if "shutdown" in text else 0
+            printed.append(f"{text} {readers}")
+
+        bus._console = SimpleNamespace(print=print_error)
         console = SimpleNamespace(print=lambda text: printed.append(f"scope: {text}"))
         try:
             with (
@@ -302,290 +297,3 @@ def contents(record):
     except Exception as error:
         kept = type(error), str(error)
     return repr(nodes), private, kept, (lock._readers, lock._writer)
-
-
-def emitted(function, example):
-    """``CrewAIEventsBus.emit`` alone, with handlers of both kinds, or CrewAI's own."""
-    kind, inner = example
-    if kind == "stream":
-        return inner.run(function)
-    return listened(function, inner)
-
-
-# ---------------------------------------------------------------- CrewAI's own listeners
-
-TOOL = {"tool_name": "t", "tool_args": {"a": 1}, "timestamp": THEN}
-FAILURE = ToolFailure(message="m")
-own_events = st.sampled_from(
-    [
-        lambda: logging_events.AgentLogsStartedEvent(agent_role="r"),
-        lambda: logging_events.AgentLogsStartedEvent(agent_role="r", verbose=True),
-        lambda: logging_events.AgentLogsExecutionEvent(agent_role="r", formatted_answer=1),
-        lambda: logging_events.AgentLogsExecutionEvent(
-            agent_role="r", formatted_answer=AgentFinish("a", "b", "c"), verbose=True
-        ),
-        lambda: logging_events.AgentLogsExecutionEvent.model_construct(verbose=False),
-        lambda: tool_usage_events.ToolUsageStartedEvent(**TOOL),
-        lambda: tool_usage_events.ToolUsageStartedEvent.model_construct(tool_name="x"),
-        lambda: tool_usage_events.ToolUsageFinishedEvent(
-            **TOOL, started_at=THEN, finished_at=THEN, output="o"
-        ),
-        lambda: tool_usage_events.ToolUsageFinishedEvent(
-            **TOOL, started_at=THEN, finished_at=THEN, output="o", failure=FAILURE
-        ),
-        lambda: tool_usage_events.ToolUsageErrorEvent(**TOOL, error="e"),
-        lambda: agent_events.AgentExecutionStartedEvent.model_construct(agent=1, task=2),
-        lambda: agent_events.AgentExecutionCompletedEvent.model_construct(agent=1, task=2),
-    ]
-)
-CHANGES = [
-    *[None] * 6,
-    "a handler more",
-    "an async handler more",
-    "another formatter",
-    "a formatter's method",
-    "a formatter's own method",
-    "a formatter's class",
-    "a safe call of its own",
-    "a handler's signature",
-    "the uuid's getter",
-    "the pool",
-    "closed",
-    "the listener's LLM",
-]
-listenings = st.fixed_dictionaries(
-    {
-        "events": st.lists(own_events, min_size=1, max_size=4),
-        "verbose": st.sampled_from([False, False, True, 0]),
-        "uuid": st.sampled_from(["u", "u", None]),
-        "source": st.sampled_from(["object", "object", "LLM"]),
-        "change": st.sampled_from(CHANGES),
-    }
-)
-emissions = st.tuples(st.just("stream"), streams.map(Stream)) | st.tuples(
-    st.just("own"), listenings
-)
-
-
-def listened(emit, example):
-    """What CrewAI's console listener prints and its old trace collector collects."""
-    bus, log = own_bus(), []
-    listener = event_listener.event_listener
-    formatter = event_listener.ConsoleFormatter(verbose=example["verbose"])
-    formatter.print = lambda *what: log.append(("print", *map(type, what), kind_of_thread()))
-    bus._console = SimpleNamespace(print=lambda text: log.append(text))
-    source = {"object": object(), "LLM": object.__new__(LLM)}[example["source"]]
-
-    def collect(_, name, source, event):
-        log.append(("trace", name, event.type, kind_of_thread()))
-
-    with contextlib.ExitStack() as stack:
-        enter = stack.enter_context
-        for name in ("_handle_action_event", "_handle_trace_event"):
-            enter(mock.patch.object(TraceCollectionListener, name, collect))
-        enter(mock.patch.object(listener, "formatter", formatter))
-        traces = TraceCollectionListener()
-        listener.setup_listeners(bus)
-        traces._register_action_event_handlers(bus)
-        traces._register_flow_event_handlers(bus)
-        traces._register_context_event_handlers(bus)
-        alter(example["change"], bus, formatter, listener, log, enter)
-
-        def all_of_them():
-            _current_execution_uuid.set(example["uuid"])
-            bus.set_runtime_state(RuntimeState(root=[]))
-            for make in example["events"]:
-                try:
-                    future = emit(bus, source, make())
-                    bus.flush()
-                    log.append(future if future is None else future.result())
-                except Exception as error:
-                    log.append((type(error), str(error)))
-            return [node.event.type for node in bus.runtime_state.event_record.nodes.values()]
-
-        try:
-            recorded = contextvars.Context().run(all_of_them)
-        finally:
-            bus.shutdown()
-    return sorted(map(repr, log)), recorded, bus._has_pending_events, formatter.__dict__.keys()
-
-
-def kind_of_thread():
-    return re.split(r"[-_]", threading.current_thread().name)[0]
-
-
-def alter(change, bus, formatter, listener, log, enter):
-    """Replace a part of what makes CrewAI's listeners do nothing."""
-    kinds = list(bus._sync_handlers)
-
-    def noted(*values, **options):
-        log.append(("noted", len(values), kind_of_thread()))
-
-    async def noted_later(source, event):
-        noted()
-
-    if change == "a handler more":
-        for kind in kinds:
-            bus.on(kind)(lambda source, event: noted(source, event))
-    elif change == "an async handler more":
-        for kind in kinds:
-            bus.on(kind)(noted_later)
-    elif change == "another formatter":
-        kind = type("Own", (event_listener.ConsoleFormatter,), {})
-        kind.handle_tool_usage_started = kind.handle_agent_logs_execution = noted
-        listener.formatter = kind(verbose=False)
-    elif change == "a formatter's method":
-        formatter.handle_agent_logs_started = formatter.handle_tool_usage_started = noted
-    elif change == "a formatter's own method":
-        enter(mock.patch.object(type(formatter), "handle_agent_logs_execution", noted))
-        enter(mock.patch.object(type(formatter), "handle_tool_usage_started", noted))
-    elif change == "a formatter's class":
-        enter(mock.patch.object(listener, "formatter", mock.Mock(verbose=False)))
-        for name in ("handle_agent_logs_started", "handle_tool_usage_started"):
-            getattr(listener.formatter, name).side_effect = noted
-    elif change == "a safe call of its own":
-        enter(mock.patch.object(event_bus, "is_call_handler_safe", noted))
-    elif change == "a handler's signature":
-        for kind in kinds:
-            for handler in bus._sync_handlers[kind]:
-                handler.__signature__ = inspect.signature(lambda a, b, c: 0)
-    elif change == "the uuid's getter":
-        for kind in kinds:
-            for handler in bus._sync_handlers[kind]:
-                names = handler.__code__.co_freevars
-                if "get_execution_uuid" in names:
-                    cell = handler.__closure__[names.index("get_execution_uuid")]
-                    cell.cell_contents = noted
-    elif change == "the pool":
-        bus._ensure_executor_initialized()
-        submit = bus._sync_executor.submit
-        bus._sync_executor.submit = lambda *a: (noted(), submit(*a))[1]
-    elif change == "closed":
-        bus._ensure_executor_initialized()
-        bus._sync_executor.shutdown()
-    elif change == "the listener's LLM":
-        enter(mock.patch.object(event_listener, "LLM", object))
-
-
-# ------------------------------------------------------------------------------- the record
-
-links = st.tuples(ids, ids, ids, ids)
-additions = st.fixed_dictionaries(
-    {
-        "what": st.sampled_from(
-            [*["event"] * 8, "again", "bare", "dict", "number", "mock", "other", "assigned"]
-        ),
-        "id": st.sampled_from(IDS),
-        "links": links,
-    }
-)
-records = st.fixed_dictionaries(
-    {
-        "adds": st.lists(additions, min_size=1, max_size=8),
-        "kind": st.sampled_from(
-            [
-                *["plain"] * 10,
-                "subclass",
-                "own lock",
-                "lock's method",
-                "lock's class",
-                "own node",
-                "own edges",
-                "own init",
-                "a mapping",
-            ]
-        ),
-    }
-)
-
-
-def addition(spec, former):
-    fields = ("parent_event_id", "triggered_by_event_id", "previous_event_id", "started_event_id")
-    values = dict(zip(fields, spec["links"], strict=True))
-    values |= {"event_id": spec["id"], "timestamp": THEN}
-    kinds = {"event": Mine, "other": Other, "assigned": Assigned}
-    what = spec["what"]
-    if what in kinds:
-        return kinds[what](**values)
-    if what == "again" and former:
-        return former[-1]
-    if what == "bare":
-        made = Mine.model_construct(**values)
-        del made.__dict__["previous_event_id"]
-        return made
-    if what == "dict":
-        return {"type": "mine", "event_id": spec["id"]}
-    return mock.Mock(spec=Mine) if what == "mock" else 7
-
-
-def recorded(function, example):
-    """``EventRecord.add`` of each event: nodes, edges, errors, and what the lock is after it."""
-    log, seen, former = [], [], []
-    kind = example["kind"]
-    record = EventRecord()
-
-    class OwnLock(RWLock):
-        def w_acquire(self):
-            log.append("acquired")
-            super().w_acquire()
-
-    class OwnNode(EventNode):
-        def add_edge(self, edge_type, target_id):
-            log.append((edge_type, target_id))
-            super().add_edge(edge_type, target_id)
-
-    def noting(method):
-        def noted(self, *arguments, **options):
-            log.append(method.__name__)
-            return method(self, *arguments, **options)
-
-        return noted
-
-    if kind == "subclass":
-        record = type("Own", (EventRecord,), {})()
-    if kind == "own lock":
-        record._lock = OwnLock()
-    elif kind == "lock's method":
-        record._lock.w_locked = lambda: noting(RWLock.w_locked)(record._lock)
-    elif kind == "a mapping":
-        record.nodes = Logged(log)
-    patches = {
-        "lock's class": lambda: mock.patch.object(RWLock, "w_locked", noting(RWLock.w_locked)),
-        "own node": lambda: mock.patch.object(event_record, "EventNode", OwnNode),
-        "own edges": lambda: mock.patch.object(EventNode, "add_edge", noting(EventNode.add_edge)),
-        "own init": lambda: mock.patch.object(EventNode, "__init__", noting(EventNode.__init__)),
-    }
-    with patches.get(kind, contextlib.nullcontext)():
-        for spec in example["adds"]:
-            event = addition(spec, former)
-            former.append(event)
-            try:
-                node = function(record, event)
-                seen.append((node.event is event, node is record.nodes[event.event_id]))
-            except Exception as error:
-                text = re.sub(r"id='\d+'|0x[0-9a-f]+", "", str(error))
-                seen.append((type(error), text))
-            seen.append((record._lock._readers, record._lock._writer))
-    if any(isinstance(event, mock.Mock) for event in former):
-        return seen, log, len(record.nodes)
-    return seen, log, contents(record)
-
-
-class Logged(dict):
-    """Nodes that note what is asked of them."""
-
-    def __init__(self, log):
-        super().__init__()
-        self.log = log
-
-    def __setitem__(self, key, value):
-        self.log.append(("set", key))
-        super().__setitem__(key, value)
-
-    def __getitem__(self, key):
-        self.log.append(("get", key))
-        return super().__getitem__(key)
-
-    def __contains__(self, key):
-        self.log.append(("has", key))
-        return super().__contains__(key)

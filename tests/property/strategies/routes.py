@@ -26,6 +26,17 @@ from strategies import (
     task_logs,
     texts,
     tool_uses,
+    data,
+    executors,
+    files,
+    flow_runs,
+    flows,
+    listeners,
+    locks,
+    models,
+    preflight,
+    records,
+    texts,
 )
 
 
@@ -114,6 +125,8 @@ def case_for(route: str, owner: Any) -> Case:
         "tasks.kickoff-threads": Case(kickoffs.examples, kickoffs.observe),
         "events.emit": Case(events.emissions, events.emitted),
         "events.record": Case(events.records, events.recorded),
+        "events.emit": Case(listeners.emissions, listeners.emitted),
+        "events.record": Case(records.records, records.recorded),
         "agents.executor-loop": Case(flow_runs.sequential, flow_runs.from_start),
         "tools.sanitize-tool-name": Case(
             st.tuples(texts.names) | st.tuples(texts.names, st.sampled_from([64, 200, 10, 0, -3])),
