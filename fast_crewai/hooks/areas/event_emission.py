@@ -30,7 +30,7 @@ def _emit(site: Site) -> Callable[..., Any]:
         condition = None if bus._shutting_down else unaltered.condition_of(lock)
         if condition is None:  # or it prints, while it holds the lock
             return lock.r_locked()
-        return rw_lock.ShortHold(lock, condition, False)
+        return rw_lock.ShortRead(lock, condition)
 
     def submit(bus: Any, ctx: Any, source: Any, event: Any, handlers: Any, state: Any) -> Any:
         if idle.are_all(bus, source, event, handlers):

@@ -1,7 +1,6 @@
 """The record of all events: one node per event, linked to those it belongs to.
 
-The rest of ``EventRecord.add`` is CrewAI's own code: the lock and the node are ours. pydantic
-takes an event as it is, so a node needs no validation.
+pydantic takes an event as it is, so a node of CrewAI's own class needs no validation.
 """
 
 from __future__ import annotations
@@ -9,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fast_crewai._core import Declined
 from fast_crewai.hooks.areas import rw_lock
-from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.route import Route, Site, TargetError
 
 _MODULE = "crewai.state.event_record"
@@ -47,46 +46,72 @@ def _add(site: Site) -> Callable[..., Any]:
     from pydantic_core import SchemaValidator
 
     module: Any = site.module
-    kind, event_kind, lock_kind = module.EventNode, module.BaseEvent, module.RWLock
+    names, owner, kind, event_kind = (
+        vars(module),
+        site.namespace,
+        module.EventNode,
+        module.BaseEvent,
+    )
     _check_schemas(kind, event_kind, module._resolve_event)
-    validator, init = kind.__pydantic_validator__, BaseModel.__init__
+    validator, init, add_edge = kind.__pydantic_validator__, BaseModel.__init__, kind.add_edge
     if type(validator) is not SchemaValidator or kind.__init__ is not init:
         raise TargetError("EventNode is validated by a plugin")
-    unaltered = rw_lock.Unaltered(lock_kind)
+    unaltered = rw_lock.Unaltered(module.RWLock)
     new, slots = object.__new__, vars(BaseModel)
     set_dict = slots["__dict__"].__set__
     set_fields = slots["__pydantic_fields_set__"].__set__
     set_extra = slots["__pydantic_extra__"].__set__
     set_private = slots["__pydantic_private__"].__set__
 
-    def writing(record: Any) -> Any:
-        lock = record._lock
-        condition = unaltered.condition_of(lock)
-        if condition is None:
-            return lock.w_locked()
-        return rw_lock.ShortHold(lock, condition, True)
+    def link(one: Any, edge: str, back: str, one_id: Any, nodes: Any, other_id: Any) -> None:
+        other = nodes[other_id]
+        one.setdefault(edge, []).append(other_id)
+        if type(other) is kind:
+            other.edges.setdefault(back, []).append(one_id)
+        else:
+            other.add_edge(back, one_id)
 
-    def node_of(event: Any) -> Any:
-        wanted = module.EventNode
+    def fast(self: Any, event: Any) -> Any:
         if (
-            wanted is not kind
+            type(self) is not owner
             or event_kind not in type(event).__mro__
+            or names["EventNode"] is not kind
             or kind.__pydantic_validator__ is not validator
             or kind.__init__ is not init
+            or kind.add_edge is not add_edge
         ):
-            return wanted(event=event)
-        node = new(kind)
-        set_dict(node, {"event": event, "edges": {}})
-        set_fields(node, {"event"})
-        set_extra(node, None)
-        set_private(node, None)
+            raise Declined("not a plain record or event")
+        private = getattr(self, "__pydantic_private__", None)
+        lock: Any = private.get("_lock") if type(private) is dict else None
+        condition = unaltered.condition_of(lock)
+        if condition is None:
+            raise Declined("a lock of another kind")
+        with condition._lock:
+            while lock._writer or lock._readers > 0:
+                condition.wait()
+            node = new(kind)
+            edges: dict[str, list[str]] = {}
+            set_dict(node, {"event": event, "edges": edges})
+            set_fields(node, {"event"})
+            set_extra(node, None)
+            set_private(node, None)
+            nodes, event_id = self.nodes, event.event_id
+            nodes[event_id] = node
+            other = event.parent_event_id
+            if other and other in nodes:
+                link(edges, "parent", "child", event_id, nodes, other)
+            other = event.triggered_by_event_id
+            if other and other in nodes:
+                link(edges, "triggered_by", "trigger", event_id, nodes, other)
+            other = event.previous_event_id
+            if other and other in nodes:
+                link(edges, "previous", "next", event_id, nodes, other)
+            other = event.started_event_id
+            if other and other in nodes:
+                link(edges, "started", "completed_by", event_id, nodes, other)
         return node
 
-    return recompiled(
-        site.original,
-        {"self._lock.w_locked()": "_fc_writing(self)", "EventNode(event=event)": "_fc_node(event)"},
-        {"_fc_writing": writing, "_fc_node": node_of},
-    )
+    return fast
 
 
 ADD = Route(
@@ -96,6 +121,7 @@ ADD = Route(
     build=_add,
     reads=(
         f"{_MODULE}:_resolve_event",
+        f"{_MODULE}:EventNode.add_edge",
         *rw_lock.READS,
         "pydantic.main:BaseModel.__init__",
     ),

@@ -16,27 +16,24 @@ READS = tuple(f"{RW_LOCK}.{name}" for name in ("__init__", *_METHODS))
 _STATE = {"_cond", "_readers", "_writer"}
 
 
-class ShortHold:
-    """What to hold instead of ``lock.r_locked()`` or ``lock.w_locked()``."""
+class ShortRead:
+    """What to hold instead of ``lock.r_locked()``."""
 
-    __slots__ = ("_condition", "_inner", "_lock", "_writes")
+    __slots__ = ("_condition", "_inner", "_lock")
 
-    def __init__(self, lock: Any, condition: Any, writes: bool) -> None:
+    def __init__(self, lock: Any, condition: Any) -> None:
         self._lock = lock
         self._condition = condition
         self._inner = condition._lock
-        self._writes = writes
 
     def __enter__(self) -> None:
         self._inner.acquire()
-        lock = self._lock
-        if lock._writer or (self._writes and lock._readers > 0):
+        if self._lock._writer:
             self._wait()
 
     def _wait(self) -> None:
-        lock = self._lock
         try:
-            while lock._writer or (self._writes and lock._readers > 0):
+            while self._lock._writer:
                 self._condition.wait()
         except BaseException:
             self._inner.release()
