@@ -81,7 +81,8 @@ def _add(site: Site) -> Callable[..., Any]:
             or kind.add_edge is not add_edge
         ):
             raise Declined("not a plain record or event")
-        private = getattr(self, "__pydantic_private__", None)
+        record: Any = self
+        private = getattr(record, "__pydantic_private__", None)
         lock: Any = private.get("_lock") if type(private) is dict else None
         condition = unaltered.condition_of(lock)
         if condition is None:
@@ -95,7 +96,7 @@ def _add(site: Site) -> Callable[..., Any]:
             set_fields(node, {"event"})
             set_extra(node, None)
             set_private(node, None)
-            nodes, event_id = self.nodes, event.event_id
+            nodes, event_id = record.nodes, event.event_id
             nodes[event_id] = node
             other = event.parent_event_id
             if other and other in nodes:
