@@ -83,8 +83,14 @@ def recorded(function, example):
 
         return noted
 
+    class Own(EventRecord):
+        def __getattribute__(self, name):
+            if name in ("_lock", "nodes"):
+                log.append(f"read {name}")
+            return super().__getattribute__(name)
+
     if kind == "subclass":
-        record = type("Own", (EventRecord,), {})()
+        record = Own()
     if kind == "own lock":
         record._lock = OwnLock()
     elif kind == "lock's method":
