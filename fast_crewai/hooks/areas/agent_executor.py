@@ -29,7 +29,7 @@ from fast_crewai.hooks.dispatch import original_of
 from fast_crewai.hooks.route import Route, Site
 
 _RUNTIME = "crewai.flow.runtime"
-_PRIVATE = (
+PRIVATE = (
     "_completed_methods",
     "_definition",
     "_fired_or_listeners",
@@ -317,7 +317,7 @@ class _Engine:
     def _copy(
         self, name: str, replaced: Mapping[str, str], **functions: Callable[..., Any]
     ) -> Callable[..., Any]:
-        return recompiled(original_of(vars(self._flow)[name]), replaced, functions, _PRIVATE)
+        return recompiled(original_of(vars(self._flow)[name]), replaced, functions, PRIVATE)
 
     def _listener(self, flow: Any, name: Any, *given: Any) -> Any:
         # One call too many is an exception, which is logged where it is raised.
@@ -345,7 +345,7 @@ def _loop(site: Site) -> Callable[..., Any]:
             raise Declined("patched: asyncio.to_thread")
         if asyncio.get_running_loop().get_task_factory() is not None:
             raise Declined("tasks are made by somebody else's factory")
-        if not keeps_plainly(flow, _PRIVATE):
+        if not keeps_plainly(flow, PRIVATE):
             raise Declined("something covers its private attributes")
         run = _Run(engine.start(flow, start_method_name), asyncio.get_running_loop())
         await run.drive()

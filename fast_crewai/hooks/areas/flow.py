@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fast_crewai import _core
 from fast_crewai.hooks.areas.flow_binding import BINDING
-from fast_crewai.hooks.areas.flow_kickoff import KICKOFF_ASYNC
 from fast_crewai.hooks.areas.flow_chain import CHAIN
+from fast_crewai.hooks.areas.flow_kickoff import KICKOFF_ASYNC
 from fast_crewai.hooks.areas.flow_methods import EXECUTE_METHOD
 from fast_crewai.hooks.areas.private_attributes import private_attributes
 from fast_crewai.hooks.route import Route

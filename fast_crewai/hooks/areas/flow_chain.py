@@ -19,7 +19,7 @@ from typing import Any
 
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas.agent_executor import (
-    _as_from_a_future,
+    PRIVATE,
     _Call,
     _Engine,
     _Failed,
@@ -28,6 +28,8 @@ from fast_crewai.hooks.areas.agent_executor import (
     _Step,
 )
 from fast_crewai.hooks.areas.plain_states import PlainStates
+from fast_crewai.hooks.areas.recompile import keeps_plainly
+from fast_crewai.hooks.areas.worker_threads import as_from_a_future
 from fast_crewai.hooks.dispatch import original_of
 from fast_crewai.hooks.route import Route, Site
 
@@ -99,7 +101,7 @@ class _Chain(_Run):
             try:
                 result = call.call()
             except BaseException as error:
-                return _Failed(_as_from_a_future(error))
+                return _Failed(as_from_a_future(error))
             with self._lock:
                 if stopped.is_set():
                     return None
@@ -120,13 +122,16 @@ class _FlowEngine(_Engine):
 
     def _copy(
         self, name: str, replaced: Mapping[str, str], **functions: Callable[..., Any]
-    ) -> Callable[..., _Step]:
-        more, function = {
+    ) -> Callable[..., Any]:
+        steps = {
             "_execute_method": ("isinstance(e, HumanFeedbackPending)", self._is_pending),
             "_execute_single_listener": ("isinstance(e, HumanFeedbackPending)", self._is_pending),
             "_execute_listeners": ("str(router_result)", self._text),
             "_execute_start_method": ("str(router_result)", self._text),
-        }[name]
+        }
+        if name not in steps:
+            return super()._copy(name, replaced, **functions)
+        more, function = steps[name]
         argument = more.partition("(")[2].partition(",")[0].rstrip(")")
         return super()._copy(
             name,
@@ -215,6 +220,8 @@ def _chain(site: Site) -> Callable[..., Any]:
             raise Declined("watched")
         if loop.get_task_factory() is not None:
             raise Declined("tasks are made by somebody else's factory")
+        if not keeps_plainly(flow, PRIVATE):
+            raise Declined("something covers its private attributes")
         if any(map(_is_coroutine_function, flow._methods.values())):
             raise Declined("has coroutine functions")
         tasks = asyncio.all_tasks(loop)
