@@ -12,6 +12,7 @@ __all__ = [
     "Guard",
     "PrivateAttributes",
     "__version__",
+    "find_triggered_in",
     "find_triggered_methods",
     "interpolate",
     "sanitize_tool_name",
@@ -82,6 +83,10 @@ def find_triggered_methods(flow: Any, trigger_method: str, router_only: bool) ->
     attribute or of other types than exact dict/set/str/bool, or a condition isn't an exact str or
     an exact dict of "and"/"or" with an exact list (nesting up to 64). Doesn't see a user's own
     `__getattr__`: guard it."""
+
+def find_triggered_in(private: dict[str, Any], trigger_method: str, router_only: bool) -> list[str]:
+    """`find_triggered_methods` of the flow whose `__pydantic_private__` this is, for callers who
+    know that nothing shadows it."""
 
 def start_method_names(flow: Any) -> list[str]:
     """Mirrors crewai.flow.runtime.Flow._start_method_names (`is_start` is `bool(start)`).

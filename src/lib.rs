@@ -21,7 +21,7 @@ mod _core {
     #[pymodule_export]
     use crate::errors::python::{CoreError, Declined};
     #[pymodule_export]
-    use crate::flow::trigger::{find_triggered_methods, start_method_names};
+    use crate::flow::trigger::{find_triggered_in, find_triggered_methods, start_method_names};
     #[pymodule_export]
     use crate::guard::Guard;
     #[pymodule_export]

@@ -1,12 +1,15 @@
 //! Which methods an event triggers: `Flow._find_triggered_methods` and its helpers.
 
 use super::condition::{check, satisfied};
-use super::state::{field, methods, private, private_dict};
+use super::state::{Fields, methods, private, private_dict, unshadowed};
 use crate::errors::{Result, declined, guarded, internal};
 use crate::live::DictWalk;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyList, PySet, PyString};
+
+/// What the search reads of a flow's private state.
+const USED: [&str; 3] = ["_definition", "_pending_events", "_fired_or_listeners"];
 
 /// A listener whose kind (router or not) was asked for.
 struct Candidate<'py> {
@@ -27,18 +30,47 @@ pub fn find_triggered_methods<'py>(
         if !trigger_method.is_exact_instance_of::<PyString>() {
             return declined("trigger is not a plain str");
         }
-        let router_only = exact_bool(router_only, "router_only is not a bool")?;
-        let py = flow.py();
         let state = private_dict(flow)?;
-        let methods = methods(flow, &state)?;
-        let pending = private(flow, &state, intern!(py, "_pending_events"))?;
-        let fired = private(flow, &state, intern!(py, "_fired_or_listeners"))?;
-        let (Ok(pending), Ok(fired)) = (pending.cast_exact(), fired.cast_exact()) else {
-            return declined("private state of an unknown type");
-        };
-        let candidates = candidates(&methods, router_only, pending)?;
-        fire(&candidates, trigger_method, pending, fired)
+        for name in USED {
+            unshadowed(flow, &PyString::intern(flow.py(), name))?;
+        }
+        search(&state, trigger_method, router_only)
     })
+}
+
+/// The same, given the flow's `__pydantic_private__`, which its attributes are known to show.
+#[pyfunction]
+pub fn find_triggered_in<'py>(
+    private: &Bound<'py, PyAny>,
+    trigger_method: &Bound<'py, PyAny>,
+    router_only: &Bound<'py, PyAny>,
+) -> Result<Bound<'py, PyList>> {
+    guarded(|| {
+        if !trigger_method.is_exact_instance_of::<PyString>() {
+            return declined("trigger is not a plain str");
+        }
+        match private.cast_exact() {
+            Ok(state) => search(state, trigger_method, router_only),
+            Err(_) => declined("no private state"),
+        }
+    })
+}
+
+fn search<'py>(
+    state: &Bound<'py, PyDict>,
+    trigger_method: &Bound<'py, PyAny>,
+    router_only: &Bound<'py, PyAny>,
+) -> Result<Bound<'py, PyList>> {
+    let router_only = exact_bool(router_only, "router_only is not a bool")?;
+    let py = state.py();
+    let methods = methods(state)?;
+    let pending = private(state, intern!(py, "_pending_events"))?;
+    let fired = private(state, intern!(py, "_fired_or_listeners"))?;
+    let (Ok(pending), Ok(fired)) = (pending.cast_exact(), fired.cast_exact()) else {
+        return declined("private state of an unknown type");
+    };
+    let candidates = candidates(&methods, router_only, pending)?;
+    fire(&candidates, trigger_method, pending, fired)
 }
 
 /// Reads and checks all that `fire` will use; changes nothing.
@@ -50,12 +82,13 @@ fn candidates<'py>(
     let py = methods.py();
     let mut found = Vec::with_capacity(methods.len());
     let mut walk = DictWalk::new(methods);
+    let mut fields = Fields::default();
     while let Some((name, definition)) = walk.next()? {
-        let condition = field(&definition, intern!(py, "listen"))?;
+        let condition = fields.get(&definition, intern!(py, "listen"))?;
         if condition.is_none() {
             continue;
         }
-        let router = field(&definition, intern!(py, "router"))?;
+        let router = fields.get(&definition, intern!(py, "router"))?;
         if exact_bool(&router, "router is not a bool")? != router_only {
             continue;
         }
@@ -140,12 +173,14 @@ pub fn start_method_names<'py>(flow: &Bound<'py, PyAny>) -> Result<Bound<'py, Py
     guarded(|| {
         let py = flow.py();
         let state = private_dict(flow)?;
-        let methods = methods(flow, &state)?;
+        unshadowed(flow, intern!(py, "_definition"))?;
+        let methods = methods(&state)?;
+        let mut fields = Fields::default();
         let names = PyList::empty(py);
         let mut walk = DictWalk::new(&methods);
         while let Some((name, definition)) = walk.next()? {
             check_name(&name)?;
-            if is_start(&field(&definition, intern!(py, "start"))?)? {
+            if is_start(&fields.get(&definition, intern!(py, "start"))?)? {
                 names.append(name)?;
             }
         }

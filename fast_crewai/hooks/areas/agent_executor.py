@@ -12,6 +12,7 @@ not between two methods while other work waits for a worker, so nobody waits lon
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import sys
 import threading
@@ -21,11 +22,11 @@ from concurrent.futures import thread as pool
 from functools import partial
 from typing import Any
 
-from fast_crewai._core import Declined
+from fast_crewai._core import Declined, find_triggered_in
 from fast_crewai.hooks.areas.flow_methods import SAVING, saves_nothing, two_turns
 from fast_crewai.hooks.areas.recompile import keeps_plainly, recompiled
 from fast_crewai.hooks.areas.worker_threads import as_from_a_future, in_worker, is_own
-from fast_crewai.hooks.dispatch import original_of
+from fast_crewai.hooks.dispatch import is_active, original_of
 from fast_crewai.hooks.route import Route, Site
 
 _RUNTIME = "crewai.flow.runtime"
@@ -40,6 +41,7 @@ PRIVATE = (
     "_method_outputs",
     "_methods",
     "_or_listeners_lock",
+    "_pending_events",
 )
 _to_thread = asyncio.to_thread
 _UNSET = object()
@@ -272,6 +274,7 @@ class _Engine:
                 "self._execute_single_listener": "_fc_listener",
                 "self._execute_start_method": "_fc_start",
                 "self._execute_racing_listeners": "_fc_race",
+                "self._find_triggered_methods": "_fc_find",
                 "self._rearm_or_listeners_for_trigger": "_fc_rearm",
                 "self._start_condition_triggered_by": "_fc_triggered",
                 "asyncio.gather(*tasks)": "_fc_together(tasks)",
@@ -279,6 +282,7 @@ class _Engine:
             _fc_listener=self._listener,
             _fc_start=self.start,
             _fc_race=lambda flow, *given: _on_loop(flow._execute_racing_listeners, *given),
+            _fc_find=self._find,
             _fc_rearm=self.rearm,
             _fc_triggered=self.triggered,
             _fc_together=_together,
@@ -318,6 +322,12 @@ class _Engine:
         self, name: str, replaced: Mapping[str, str], **functions: Callable[..., Any]
     ) -> Callable[..., Any]:
         return recompiled(original_of(vars(self._flow)[name]), replaced, functions, PRIVATE)
+
+    def _find(self, flow: Any, trigger: Any, router_only: Any) -> Any:
+        if is_active(vars(self._flow).get("_find_triggered_methods")):
+            with contextlib.suppress(Declined):
+                return find_triggered_in(flow.__pydantic_private__, trigger, router_only)
+        return flow._find_triggered_methods(trigger, router_only=router_only)
 
     def _listener(self, flow: Any, name: Any, *given: Any) -> Any:
         # One call too many is an exception, which is logged where it is raised.
@@ -367,6 +377,7 @@ EXECUTOR_LOOP = Route(
             "_execute_racing_listeners",
             "_persist_method_completion",
             "_run_human_feedback_step",
+            "_find_triggered_methods",
             "_clear_or_listeners",
             "_rearm_or_listeners_for_trigger",
             "_start_condition_triggered_by",
