@@ -110,6 +110,13 @@ def test_code_of_the_state_stays_on_the_loop(state):
     assert seen.places and {entry[1][0] for entry in seen.places} == {"MainThread"}
 
 
+def test_a_state_that_no_event_carries_is_not_looked_at():
+    with Steps() as steps:
+        seen = flow_chains.whole(table(state="noisy", silent=True))
+    assert (steps.on_loop, steps.in_worker) == (1, 5)
+    assert not [entry for entry in seen.places if entry[1][0] != "MainThread"]
+
+
 def test_results_of_routers_are_printed_on_the_loop():
     example = table(4)
     example["methods"]["m2"] |= {"router": True, "results": [flow_chains.Noisy("label")]}

@@ -176,7 +176,7 @@ class _Watchers:
             and type(bus) is self._bus_class
             and "emit" not in vars(bus)
             and original_of(self._bus_class.emit) is self._emit
-            and self._states.plain(flow._state)
+            and (flow.suppress_flow_events is True or self._states.plain(flow._state))
         )
 
     def _has_hooks(self, hooks: Any, context: contextvars.Context) -> bool:
