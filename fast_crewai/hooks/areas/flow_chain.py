@@ -89,12 +89,19 @@ class _Chain(_Run):
         self._unseen = unseen
 
     async def _work_elsewhere(self, call: _Call) -> Any:
-        step = await super()._work_elsewhere(call)
-        while type(step) is _Returned:
-            step = self._advance(step.value, None)
-            if type(step) is _Call:
-                step = await super()._work_elsewhere(step)
-        return step
+        step: Any = call
+        while True:
+            if type(step) is _Returned:
+                step = self._advance(step.value, None)
+            if type(step) is not _Call:
+                return step
+            stopped = threading.Event()
+            try:  # asyncio's pool, as without us: it limits how many methods run at once
+                step = await _to_thread(self._work, step, stopped)
+            except BaseException as error:  # cancelled, or the pool takes no more
+                with self._lock:
+                    stopped.set()
+                return _Failed(error)
 
     def _work(self, call: _Call, stopped: threading.Event) -> Any:
         while True:
