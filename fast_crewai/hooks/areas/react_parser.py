@@ -35,7 +35,11 @@ class _Match:
 
 
 def action_and_input(text: str) -> _Match | None:
-    """What ``ACTION_INPUT_REGEX`` finds: after the first action, up to the first input."""
+    """What ``ACTION_INPUT_REGEX`` finds.
+
+    It matches from the first action on, if from any: a later one leaves fewer inputs behind it.
+    Its lazy group ends before the white space in front of the first input behind the action.
+    """
     action = _ACTION.search(text)
     found = _INPUT.search(text, action.end()) if action else None
     if action is None or found is None:

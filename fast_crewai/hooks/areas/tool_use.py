@@ -25,21 +25,27 @@ _matcher = difflib.SequenceMatcher
 _SHORT = 200  # from here on SequenceMatcher leaves out frequent characters
 
 
+def _text(text_of: Callable[[Any], str], model: Any) -> str | None:
+    try:
+        return text_of(model)
+    except Exception:
+        return None
+
+
 def _schema_of_names() -> Callable[[Any], Any]:
     text_of, kept = SchemaText().of, Kept()
 
     def schema(model: Any) -> Any:
         """The model's JSON schema, or as much of it as is read: the names of its properties."""
-        try:
-            text = text_of(model)
-        except Exception:
+        text = _text(text_of, model)
+        if text is None:  # outside of the handler: an error of the model's has no context of ours
             return model.model_json_schema()
         names = kept.get(text)
         if names is not None:
             return {"properties": dict.fromkeys(json.loads(names))}
         made = model.model_json_schema()
         properties = made.get("properties") if type(made) is dict else None
-        if type(properties) is dict and text_of(model) == text:
+        if type(properties) is dict and _text(text_of, model) == text:
             kept.put(text, json.dumps(list(properties)))
         return made
 

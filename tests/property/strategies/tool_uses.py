@@ -96,7 +96,9 @@ def use(function, example):
 
 
 def told(event):
-    return type(event).__name__, repr(event.tool_args), getattr(event, "output", None)
+    error = getattr(event, "error", None)
+    context = [repr(error), repr(getattr(error, "__context__", None))]
+    return type(event).__name__, repr(event.tool_args), getattr(event, "output", None), context
 
 
 tool_names = st.sampled_from(["search", "Search", "search_web", "serch", "find", "", "é", "x" * 90])
