@@ -161,7 +161,7 @@ class IdleListeners:
         return (
             "tool_name" in values
             and "output" in values
-            and values.get("failure", "") is None
+            and "failure" in values
             and self._silent(handler)
             and not isinstance(source, vars(self._listener)["LLM"])
         )

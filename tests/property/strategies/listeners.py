@@ -29,6 +29,7 @@ OWN_EVENTS = [
         agent_role="r", formatted_answer=AgentFinish("a", "b", "c"), verbose=True
     ),
     lambda: logging_events.AgentLogsExecutionEvent.model_construct(verbose=False),
+    lambda: logging_events.AgentLogsExecutionEvent.model_construct(agent_role="r"),
     lambda: tool_usage_events.ToolUsageStartedEvent(**TOOL),
     lambda: tool_usage_events.ToolUsageStartedEvent.model_construct(tool_name="x"),
     lambda: tool_usage_events.ToolUsageFinishedEvent(
