@@ -158,6 +158,7 @@ def context(function, example):
     outcome, lines, after = observed(function, llm(kind), messages, tools, response_model)
     if kind in ("failing", "unsendable"):  # that a request fails can't be known without it
         lines = [line for line in lines if "approximate input token count" not in line[1]]
+        lines = list(dict.fromkeys(lines))  # the tools are converted once more to approximate
     return outcome, lines, after
 
 
