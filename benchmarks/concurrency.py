@@ -21,7 +21,7 @@ def main() -> None:
     args = parser.parse_args()
     results: dict[str, Any] = {"unit": "crews per second"}
     for count in args.crews:
-        waits = measure(f"crews-{count}", args.rounds, "wall_ms")
+        waits = measure(f"crews-{count}", args.rounds)["wall_ms"]
         rates = {side: [1e3 / value for value in values] for side, values in waits.items()}
         ratios = [on / off for off, on in zip(rates["off"], rates["on"], strict=True)]
         for side, values in rates.items():

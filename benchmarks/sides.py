@@ -19,18 +19,21 @@ from model_server import ModelServer  # noqa: E402
 from research_script import SCRIPT  # noqa: E402
 
 SIDES = {"off": [], "on": ["-m", "fast_crewai", "run"]}
+SILENT = {"CREWAI_DISABLE_TELEMETRY": "true", "OTEL_SDK_DISABLED": "true"}
+TELEMETRY = {"HTTPS_PROXY": "http://127.0.0.1:9"}  # on, as by default, but nothing gets out
 
 
 class Worker:
     """One process that runs a workload of workloads.py on demand."""
 
-    def __init__(self, side: str, workload: str, base_url: str, storage: str) -> None:
+    def __init__(
+        self, side: str, workload: str, base_url: str, storage: str, telemetry: bool = False
+    ) -> None:
         environment = {
             **os.environ,
-            "CREWAI_DISABLE_TELEMETRY": "true",
+            **(TELEMETRY if telemetry else SILENT),
             "CREWAI_DISABLE_VERSION_CHECK": "true",
             "CREWAI_TRACING_ENABLED": "false",
-            "OTEL_SDK_DISABLED": "true",
             "CREWAI_STORAGE_DIR": storage,
         }
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -58,11 +61,11 @@ class Worker:
 
 
 @contextmanager
-def both(workload: str) -> Iterator[dict[str, Worker]]:
+def both(workload: str, telemetry: bool = False) -> Iterator[dict[str, Worker]]:
     """A worker for each side. Raises AssertionError if their outputs differ."""
     with ModelServer(SCRIPT) as server, tempfile.TemporaryDirectory() as storage:
         workers = {
-            side: Worker(side, workload, server.base_url, str(Path(storage) / side))
+            side: Worker(side, workload, server.base_url, str(Path(storage) / side), telemetry)
             for side in SIDES
         }
         try:
@@ -74,17 +77,26 @@ def both(workload: str) -> Iterator[dict[str, Worker]]:
                 worker.close()
 
 
-def measure(workload: str, rounds: int, what: str) -> dict[str, list[float]]:
-    """Both sides' ``what`` ("cpu_ms" or "wall_ms") per unit of the workload."""
+def measure(
+    workload: str, rounds: int, telemetry: bool = False
+) -> dict[str, dict[str, list[float]]]:
+    """{"cpu_ms", "wall_ms"} → side → samples per unit of the workload, in turns."""
     from harness import interleave
 
-    with both(workload) as workers:
+    with both(workload, telemetry) as workers:
         for worker in workers.values():
             worker.run()  # warm
+        answers: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
 
-        def per_unit(worker: Worker) -> float:
-            answer = worker.run()
-            return float(answer[what]) / float(answer["units"])
+        def run(side: str) -> float:
+            answers[side].append(workers[side].run())
+            return float(answers[side][-1]["cpu_ms"])
 
-        sides = {side: lambda w=worker: per_unit(w) for side, worker in workers.items()}
-        return interleave(sides, rounds)
+        interleave({side: lambda side=side: run(side) for side in SIDES}, rounds)
+    return {
+        what: {
+            side: [float(answer[what]) / float(answer["units"]) for answer in given]
+            for side, given in answers.items()
+        }
+        for what in ("cpu_ms", "wall_ms")
+    }
