@@ -10,6 +10,7 @@ from crewai.events.event_bus import CrewAIEventsBus
 from crewai.events.event_listener import ConsoleFormatter, event_listener
 from crewai.events.types.logging_events import AgentLogsExecutionEvent
 from crewai.state.event_record import EventRecord
+from crewai.utilities.rw_lock import RWLock
 from hypothesis import HealthCheck, given, settings
 from strategies import events, listeners
 
@@ -98,6 +99,24 @@ def in_thread(function, *arguments):
     thread.start()
     thread.join(0.05)
     return thread
+
+
+LOCKING = ["r_acquire", "r_release", "r_locked", "w_acquire", "w_release", "w_locked"]
+
+
+@pytest.mark.parametrize("name", LOCKING)
+def test_a_patched_method_of_the_lock_is_called(bus, monkeypatch, name):
+    original, seen = getattr(RWLock, name), []
+
+    def patched(lock):
+        seen.append(lock)
+        return original(lock)
+
+    monkeypatch.setattr(RWLock, name, patched)
+    record = EventRecord()
+    bus.emit(None, events.Mine())
+    record.add(events.Mine())
+    assert seen == [bus._rwlock if name.startswith("r_") else record._lock]
 
 
 @pytest.mark.parametrize("held", ["r", "w"])

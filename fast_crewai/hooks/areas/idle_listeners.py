@@ -60,12 +60,13 @@ class IdleListeners:
         self._get_uuid = vars(sys.modules["crewai.execution"])["get_execution_uuid"]
         self._pool = concurrent.futures.ThreadPoolExecutor
         self._submit = self._pool.submit
+        self._owner = self._listener.EventListener
         self._formatter = vars(sys.modules[_CONSOLE])["ConsoleFormatter"]
         names = (*_PRINTS, "should_render_success_panel")
         self._printing = [(name, vars(self._formatter)[name]) for name in names]
         legacy = _inner(vars(sys.modules[_TRACES])["TraceCollectionListener"]._on)
         self._legacy = legacy["legacy_handler"]
-        own = _inner(self._listener.EventListener.setup_listeners)
+        own = _inner(self._owner.setup_listeners)
         self._uuid_cell = self._legacy.co_freevars.index("get_execution_uuid")
         # Codes are compared by identity, and kept so that their ids are not used again.
         self._codes = [self._legacy]
@@ -118,11 +119,17 @@ class IdleListeners:
 
     def _console(self, handler: Any) -> Any:
         """The formatter that a listener prints with, if it is CrewAI's; else None."""
-        formatter = handler.__closure__[0].cell_contents.formatter
-        kind = self._formatter
+        listener = handler.__closure__[0].cell_contents
+        if type(listener) is not self._owner:
+            return None
+        if any("formatter" in owner.__dict__ for owner in self._owner.__mro__):
+            return None
+        formatter, kind = listener.__dict__["formatter"], self._formatter
         if type(formatter) is not kind or handler.__dict__:
             return None
         own, state = kind.__dict__, formatter.__dict__
+        if "verbose" in own:
+            return None
         for name, function in self._printing:
             if own[name] is not function or name in state:
                 return None
@@ -168,7 +175,7 @@ class IdleListeners:
 
     def _silent(self, handler: Any) -> bool:
         formatter = self._console(handler)
-        return formatter is not None and formatter.verbose is False
+        return formatter is not None and formatter.__dict__["verbose"] is False
 
 
 def _inner(function: types.FunctionType) -> dict[str, types.CodeType]:

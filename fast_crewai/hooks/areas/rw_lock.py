@@ -48,7 +48,7 @@ class Unaltered:
 
     def __init__(self, kind: Any) -> None:
         self._kind = kind
-        self._methods = [(name, vars(kind)[name]) for name in ("r_locked", "w_locked")]
+        self._methods = [(name, vars(kind)[name]) for name in _METHODS]
 
     def condition_of(self, lock: Any) -> Any:
         """The condition of such a lock, else None."""

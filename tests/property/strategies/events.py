@@ -184,6 +184,8 @@ class Stream:
         printed = []
 
         def print_error(text):
+            if "during flush" in text:  # only of what hasn't ended by then
+                return
             readers = bus._rwlock._readers if "shutdown" in text else 0
             printed.append(f"{text} {readers}")
 

@@ -57,6 +57,9 @@ CHANGES = [
     "the pool",
     "closed",
     "the listener's LLM",
+    "a listener of the user's",
+    "a formatter that is looked up",
+    "a verbosity that is looked up",
 ]
 listenings = st.fixed_dictionaries(
     {
@@ -170,6 +173,26 @@ def alter(change, bus, formatter, listener, log, enter):
         bus._sync_executor.shutdown()
     elif change == "the listener's LLM":
         enter(mock.patch.object(event_listener, "LLM", object))
+    elif change == "a listener of the user's":
+        kind, undo = type(listener), enter(contextlib.ExitStack())
+        undo.callback(setattr, listener, "__class__", kind)
+        listener.__class__ = type("Own", (kind,), {"formatter": looked_up(formatter, noted)})
+    elif change == "a formatter that is looked up":
+        looked = looked_up(formatter, noted)
+        enter(mock.patch.object(type(listener), "formatter", looked, create=True))
+    elif change == "a verbosity that is looked up":
+        looked = looked_up(formatter.verbose, noted)
+        enter(mock.patch.object(type(formatter), "verbose", looked, create=True))
+
+
+def looked_up(value, noted):
+    """A property that notes in which thread it is read."""
+
+    def get(_):
+        noted()
+        return value
+
+    return property(get, lambda *_: None, lambda _: None)
 
 
 def emitted(function, example):
