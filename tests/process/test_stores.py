@@ -52,3 +52,52 @@ def test_a_crew_reaches_them(tmp_path: Path) -> None:
         calls, fallbacks = routes[name]
         assert calls > 0, name
         assert fallbacks == 0, name
+
+
+TRACED = """
+    import sqlite3, sys
+    seen, plain = [], sqlite3.connect
+
+    class Cursor(sqlite3.Cursor):
+        def execute(self, query, *arguments):
+            seen.append(query.split()[0])
+            return super().execute(query, *arguments)
+
+    class Connection(sqlite3.Connection):
+        def cursor(self):
+            return super().cursor(Cursor)
+
+        def execute(self, query, *arguments):
+            return self.cursor().execute(query, *arguments)
+
+    def connect(*arguments, **options):
+        seen.append("connect")
+        return plain(*arguments, factory=Connection, **options)
+
+    sqlite3.connect = connect
+    import fast_crewai
+    if "fast" in sys.argv:
+        fast_crewai.install()
+    from crewai.utilities.task_output_storage_handler import TaskOutputStorageHandler
+
+    class Task:
+        id = key = expected_output = "x"
+
+    log = {"task": Task(), "output": {}, "task_index": 0, "inputs": {}, "was_replayed": False}
+    handler = TaskOutputStorageHandler()
+    for _ in range(2):
+        handler.update(0, log)
+    print(seen)
+"""
+
+
+def test_a_tracer_that_came_first_sees_every_statement(tmp_path: Path) -> None:
+    env = environment(
+        CREWAI_DISABLE_TELEMETRY="true",
+        CREWAI_STORAGE_DIR=tmp_path,
+        HOME=tmp_path,
+        PYTHONPATH=PACKAGE.parent,
+    )
+    plain, fast = (start("-c", code(TRACED), mode, env=env) for mode in ("plain", "fast"))
+    assert fast.stdout.count("connect") == 5, fast.stderr
+    assert fast.stdout == plain.stdout

@@ -7,6 +7,7 @@ decoded again. What is written, when it is committed, locks and exceptions stay.
 
 from __future__ import annotations
 
+import _sqlite3
 import json
 import os
 import sqlite3
@@ -26,7 +27,9 @@ _LOG = {"task", "output", "task_index", "inputs", "was_replayed"}
 _LOOK = "SELECT 1 FROM latest_kickoff_task_outputs LIMIT 0"
 _REMEMBERED = 1_000_000  # characters
 
-_connect, _loads = sqlite3.connect, json.loads
+# Tracers may have replaced both before us, and count.
+_connect, _loads = _sqlite3.connect, json.loads
+_is_own_json = getattr(_loads, "__globals__", None) is vars(json)
 
 
 class _Session:
@@ -130,8 +133,10 @@ def _update(site: Site) -> Callable[..., Any]:
         own = vars(module)
         if own["sqlite3"] is not sqlite3 or sqlite3.connect is not _connect:
             raise Declined("patched: sqlite3")
-        if own["json"] is not json or json.loads is not _loads or own["closing"] is not closing:
+        if own["json"] is not json or json.loads is not _loads or not _is_own_json:
             raise Declined("patched: json")
+        if own["closing"] is not closing:
+            raise Declined("patched: closing")
         session = _Session(storage, decoded.get(storage, set()))
         try:
             load(session)
