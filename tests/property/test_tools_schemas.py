@@ -3,6 +3,7 @@
 import gc
 import weakref
 from typing import Any
+from unittest import mock
 
 import pytest
 from crewai import Agent, Crew, Task
@@ -74,3 +75,11 @@ def test_what_is_kept_is_bounded() -> None:
     assert kept.get("0") is None
     assert kept.get("1999") == "x"
     assert sum(kept.get(str(number)) is not None for number in range(2_000)) <= 512
+
+
+def test_a_patched_maker_of_schemas_is_called() -> None:
+    model = create_model("Patched", text=(str, ...))
+    for _ in range(2):
+        assert "text" in structured_tool.format_description_for_llm("t", model, "d")
+    with mock.patch("pydantic.main.model_json_schema", return_value={"properties": {}}):
+        assert "text" not in structured_tool.format_description_for_llm("t", model, "d")

@@ -8,6 +8,7 @@ What it can't describe completely (functions that make schemas, objects as defau
 
 from __future__ import annotations
 
+import functools
 import io
 import operator
 import pickle
@@ -87,10 +88,16 @@ class SchemaText:
                 sys.modules["pydantic.json_schema"].GenerateJsonSchema.ValidationsMapping,
             )
         ]
-        self._module = sys.modules["pydantic.json_schema"]
+        read = {
+            "pydantic.main": ("model_json_schema",),
+            "pydantic.json_schema": (
+                "model_json_schema", "to_jsonable_python", "inspect", "pydantic_core",
+            ),
+        }  # fmt: skip
         self._helpers = [
-            (name, vars(self._module)[name])
-            for name in ("model_json_schema", "to_jsonable_python", "inspect", "pydantic_core")
+            (vars(sys.modules[module]), name, vars(sys.modules[module])[name])
+            for module, names in read.items()
+            for name in names
         ]
 
     def of(self, model: Any) -> str:
@@ -101,8 +108,7 @@ class SchemaText:
             raise Declined("model_json_schema is the model's own")
         if self._plugins._plugins:
             raise Declined("pydantic has plugins")
-        namespace = vars(self._module)
-        for name, expected in self._helpers:
+        for namespace, name, expected in self._helpers:
             if namespace[name] is not expected:
                 raise Declined(f"patched: {name}")
         for live, known in self._machinery:
@@ -192,6 +198,12 @@ class SchemaText:
         if config.get("json_schema_mode_override") is not None:
             raise Declined("json_schema_mode_override")
         found += (_plain(name), _plain(doc), _plain(config), *marks)
+
+
+@functools.cache
+def schema_text() -> SchemaText:
+    """The one of this process."""
+    return SchemaText()
 
 
 def _about(model: Any) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas.kept import Kept
-from fast_crewai.hooks.areas.schema_text import SchemaText
+from fast_crewai.hooks.areas.schema_text import schema_text
 from fast_crewai.hooks.dispatch import original_of
 from fast_crewai.hooks.route import Route, Site, locate
 
@@ -72,7 +72,7 @@ PYDANTIC = (
 
 
 def _model_description(site: Site) -> Callable[..., Any]:
-    original, text_of, names = site.original, SchemaText().of, vars(site.module)
+    original, text_of, names = site.original, schema_text().of, vars(site.module)
     formats = frozenset(names["OPENAI_SUPPORTED_FORMATS"])
     kept = {True: Kept(), False: Kept()}
 
@@ -98,7 +98,7 @@ def _model_description(site: Site) -> Callable[..., Any]:
 
 
 def _tool_description(site: Site) -> Callable[..., Any]:
-    names, text_of, kept = vars(site.module), SchemaText().of, Kept()
+    names, text_of, kept = vars(site.module), schema_text().of, Kept()
     describe = original_of(locate(f"{_SCHEMAS}:generate_model_description").original)
     steps = vars(locate(_STEPS[0]).module)
     expected = [(name, steps[name]) for name in (step.partition(":")[2] for step in _STEPS)]

@@ -14,8 +14,9 @@ from typing import Any
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas.kept import Kept
 from fast_crewai.hooks.areas.recompile import recompiled
-from fast_crewai.hooks.areas.schema_text import SchemaText
+from fast_crewai.hooks.areas.schema_text import schema_text
 from fast_crewai.hooks.areas.schemas import PYDANTIC
+from fast_crewai.hooks.dispatch import original_of
 from fast_crewai.hooks.route import Route, Site
 
 _USAGE = "crewai.tools.tool_usage:ToolUsage"
@@ -33,7 +34,7 @@ def _text(text_of: Callable[[Any], str], model: Any) -> str | None:
 
 
 def _schema_of_names() -> Callable[[Any], Any]:
-    text_of, kept = SchemaText().of, Kept()
+    text_of, kept = schema_text().of, Kept()
 
     def schema(model: Any) -> Any:
         """The model's JSON schema, or as much of it as is read: the names of its properties."""
@@ -62,10 +63,13 @@ def _use(site: Site) -> Callable[..., Any]:
 
 def _select_tool(site: Site) -> Callable[..., Any]:
     names = vars(site.module)
+    sanitize = original_of(names["sanitize_tool_name"])
 
     def fast(usage: Any, tool_name: Any) -> Any:
         if names["SequenceMatcher"] is not _matcher:
             raise Declined("patched: SequenceMatcher")
+        if original_of(names["sanitize_tool_name"]) is not sanitize:
+            raise Declined("patched: sanitize_tool_name")
         tools = usage.tools
         if type(tools) is not list:
             raise Declined("tools that are not a list")

@@ -104,7 +104,7 @@ def told(event):
 tool_names = st.sampled_from(["search", "Search", "search_web", "serch", "find", "", "é", "x" * 90])
 odd_names = st.sampled_from(["x" * 300, "x" * 299 + "y", None, 3])
 name_lists = st.lists(tool_names, max_size=4)
-alterations = ["tuple", "generator", "matcher", "sanitizer", "long names"]
+alterations = ["tuple", "generator", "matcher", "sanitizer", "counted", "long names"]
 selections = st.one_of(
     st.tuples(tool_names, name_lists, st.just("list")),
     st.tuples(tool_names, st.lists(tool_names, max_size=4), st.sampled_from(alterations)),
@@ -142,6 +142,13 @@ def select(function, example):
         patches.append(mock.patch.object(tool_usage, "SequenceMatcher", other))
     elif kind == "sanitizer":
         patches.append(mock.patch.object(tool_usage, "sanitize_tool_name", lambda name: "same"))
+    elif kind == "counted":
+
+        def counted(name):
+            seen.append("sanitized")
+            return string_utils.sanitize_tool_name(name)
+
+        patches.append(mock.patch.object(tool_usage, "sanitize_tool_name", counted))
     elif kind == "long names":
 
         def longer(name):  # fmt: skip
