@@ -192,7 +192,9 @@ def observe(function: Any, example: Any) -> Any:
     if console.record:
         seen.append(console.export_html(clear=False))
     if not written.closed:
-        if not isinstance(written, io.StringIO):
+        if isinstance(written, io.StringIO):
+            seen.append(written.getvalue())
+        else:
             console.file.flush()
-        seen.append(written.getvalue())
+            seen.append(written.getvalue().decode(console.file.encoding, "backslashreplace"))
     return re.sub(r"8;id=\d+-?\d*;", "8;", repr(seen))  # each time another one
