@@ -60,6 +60,7 @@ class IdleListeners:
         self._get_uuid = vars(sys.modules["crewai.execution"])["get_execution_uuid"]
         self._pool = concurrent.futures.ThreadPoolExecutor
         self._submit = self._pool.submit
+        self._is_own_pool = _is_standard(self._pool)
         self._owner = self._listener.EventListener
         self._formatter = vars(sys.modules[_CONSOLE])["ConsoleFormatter"]
         names = (*_PRINTS, "should_render_success_panel")
@@ -101,7 +102,8 @@ class IdleListeners:
     def _calls_go_through(self, bus: Any) -> bool:
         pool = bus._sync_executor
         return (
-            type(pool) is self._pool
+            self._is_own_pool
+            and type(pool) is self._pool
             and self._pool.submit is self._submit
             and "submit" not in pool.__dict__
             and not (pool._shutdown or pool._broken or concurrent.futures.thread._shutdown)
@@ -176,6 +178,13 @@ class IdleListeners:
     def _silent(self, handler: Any) -> bool:
         formatter = self._console(handler)
         return formatter is not None and formatter.__dict__["verbose"] is False
+
+
+def _is_standard(pool: type) -> bool:
+    """Whether nobody had replaced the class or a method of it before us, to see what it does."""
+    own = vars(concurrent.futures.thread)
+    methods = [vars(pool).get(name) for name in ("__init__", "submit", "_adjust_thread_count")]
+    return all(getattr(method, "__globals__", None) is own for method in methods)
 
 
 def _inner(function: types.FunctionType) -> dict[str, types.CodeType]:
