@@ -192,14 +192,6 @@ def _inner(function: types.FunctionType) -> dict[str, types.CodeType]:
     found: dict[str, types.CodeType] = {}
     codes = [function.__code__]
     for code in codes:
-        for inner in code.co_consts:
-            if isinstance(inner, types.CodeType):
-                codes.append(inner)
-                if (
-                    inner.co_name.isidentifier()
-                    and found.setdefault(inner.co_name, inner) is not inner
-                ):
-                    raise TargetError(f"two functions are called {inner.co_name}")
         inner = [value for value in code.co_consts if isinstance(value, types.CodeType)]
         codes += inner
         for named in (one for one in inner if one.co_name.isidentifier()):
