@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import pytest
@@ -303,3 +304,83 @@ def test_a_plain_state_is_recognised(value, noisy):
 
     assert PlainStates().plain(value)
     assert not PlainStates().plain([value, {"a": (flow_chains.Noisy(),)}])
+
+
+def ends(error):
+    """How a flow whose third method raises ``error`` ends, with what in its log."""
+    flow = flow_chains.built(table(), [])
+
+    def fails():
+        raise error
+
+    flow._methods["m2"] = fails
+    hung = []
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, found: hung.append(str(found["exception"])))
+        return await asyncio.wait({asyncio.ensure_future(flow.kickoff_async())}, timeout=0.5)
+
+    try:
+        try:
+            raise LookupError("handled meanwhile")
+        except LookupError:
+            asyncio.run(run())
+    except BaseException as raised:
+        return type(raised), repr(raised.__context__), hung
+    return hung
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, StopIteration])
+def test_exceptions_that_asyncio_treats_in_its_own_way(error):
+    with fast_crewai.disabled():
+        expected = ends(error())
+    assert ends(error()) == expected
+
+
+def test_an_override_of_the_listener_is_called_for_each():
+    class Own(flow_runs.Plain):
+        async def _execute_single_listener(self, name, *given):
+            called.append(name)
+            return await super()._execute_single_listener(name, *given)
+
+    called = []
+    flow_runs.build(table(), [], Own).kickoff()
+    assert called == ["m1", "m2", "m3", "m4", "m5"]
+
+
+def test_a_wrapper_of_the_listener_is_called_for_each(monkeypatch):
+    async def wrapper(flow, name, *given):
+        called.append(name)
+        return await wrapped(flow, name, *given)
+
+    called, wrapped = [], Flow._execute_single_listener
+    monkeypatch.setattr(Flow, "_execute_single_listener", wrapper)
+    flow_chains.built(table(), []).kickoff()
+    assert called == ["m1", "m2", "m3", "m4", "m5"]
+
+
+def test_a_pool_of_the_users_gets_each_method():
+    """It may open and close something around each of its jobs."""
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, function, *arguments, **options):
+            def job():
+                here.methods = 0
+                return function(*arguments, **options)
+
+            return super().submit(job)
+
+    def method():
+        here.methods += 1
+        return here.methods
+
+    async def run():
+        asyncio.get_running_loop().set_default_executor(Pool(1))
+        flow = flow_chains.built(table(), [])
+        flow._methods.update((name, method) for name in flow._methods)
+        await flow.kickoff_async()
+        return flow.method_outputs
+
+    here = threading.local()
+    assert asyncio.run(run()) == [1] * 6

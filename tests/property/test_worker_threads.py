@@ -2,7 +2,11 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -124,3 +128,71 @@ def test_as_in_asyncios_threads():
             outcomes.append((asyncio.run(one(wait, error)), seen))
         assert outcomes[0] == outcomes[1]
         assert outcomes[0][1] == [("asyncio_0", "outside")]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_thread_is_left_after_the_loop(fails):
+    def call():
+        threads.append(threading.current_thread())
+        if fails:
+            raise ValueError("so")
+
+    threads = []
+    for _ in range(200):
+        with contextlib.suppress(ValueError):
+            asyncio.run(worker_threads.in_worker(call))
+        assert not threads[-1].is_alive()
+
+
+IN_A_DAEMON = """\
+import asyncio, sys, threading, time
+
+if sys.argv[1] == "accelerated":
+    from fast_crewai.hooks.areas.worker_threads import in_worker
+else:
+    in_worker = asyncio.to_thread
+
+def call():
+    inside.set()
+    time.sleep(0.5)
+    print("done", threading.current_thread().daemon, flush=True)
+
+async def twice():
+    await in_worker(call)
+    try:
+        await in_worker(call)
+    except RuntimeError as error:
+        print(error, flush=True)
+
+loop, inside = asyncio.new_event_loop(), threading.Event()
+threading.Thread(target=loop.run_forever, daemon=True).start()
+asyncio.run_coroutine_threadsafe(twice(), loop)
+inside.wait()
+"""
+
+
+def test_the_interpreters_end_waits_as_for_asyncios_threads():
+    def lines(way):
+        run = [sys.executable, "-c", IN_A_DAEMON, way]
+        return subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    plain = lines("plain")
+    assert plain[0] == "done True"
+    assert lines("accelerated")[0] == plain[0]
+
+
+def test_none_starts_at_the_interpreters_end(monkeypatch):
+    started = threading.active_count()
+    monkeypatch.setattr(worker_threads.pool, "_shutdown", True)
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after"):
+        asyncio.run(worker_threads.in_worker(print))
+    assert threading.active_count() == started
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_has_none(monkeypatch):
+    monkeypatch.setattr(worker_threads._threads, "_living", worker_threads.MOST)
+    child = os.fork()
+    if not child:
+        os._exit(worker_threads._threads._living)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

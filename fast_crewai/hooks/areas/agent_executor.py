@@ -45,6 +45,7 @@ PRIVATE = (
 )
 _to_thread = asyncio.to_thread
 _UNSET = object()
+_CONTEXT: Any = vars(BaseException)["__context__"]
 
 _Step = Coroutine[Any, Any, Any]
 
@@ -124,7 +125,11 @@ class _Run:
                 if type(step) is _Failed:
                     failure = step.error
                     if not self._stack:
-                        raise failure
+                        context = failure.__context__
+                        try:
+                            raise failure
+                        finally:  # it goes on, it isn't raised again
+                            _CONTEXT.__set__(failure, context)
                 elif type(step) is not _OnLoop:
                     try:
                         value = await _awaited(step)
@@ -153,6 +158,8 @@ class _Run:
         while True:
             try:
                 result = call.call()
+            except StopIteration:  # what a future makes of it is Python's matter
+                raise
             except BaseException as error:
                 return _Failed(as_from_a_future(error))
             with self._lock:
@@ -165,15 +172,14 @@ class _Run:
 
     def _may_stay(self) -> bool:
         """Whether this worker may run the next method: nobody waits for it, nothing ends."""
-        if not self._loop.is_running():
+        if pool._shutdown or not self._loop.is_running():
             return False
         if is_own():
             return True
         executor: Any = getattr(self._loop, "_default_executor", None)
-        try:
-            return executor._work_queue.empty() and not executor._shutdown and not pool._shutdown
-        except AttributeError:
+        if type(executor) is not pool.ThreadPoolExecutor:  # another one may wrap its calls
             return False
+        return executor._work_queue.empty() and not executor._shutdown
 
     def _advance(self, value: Any, failure: BaseException | None, *, once: bool = False) -> Any:
         """Step the coroutines until one awaits what isn't another of them.
@@ -371,6 +377,7 @@ EXECUTOR_LOOP = Route(
     reads=tuple(
         f"{_RUNTIME}:Flow.{name}"
         for name in (
+            "_execute_start_method",
             "_execute_listeners",
             "_execute_single_listener",
             "_execute_method",

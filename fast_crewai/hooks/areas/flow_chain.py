@@ -43,6 +43,7 @@ _to_thread = asyncio.to_thread
 # Of the flow, and called by the engine: a flow that has another one keeps CrewAI's engine.
 _METHODS = (
     "_execute_start_method",
+    "_execute_single_listener",
     "_execute_listeners",
     "_execute_method",
     "_execute_racing_listeners",
@@ -107,6 +108,8 @@ class _Chain(_Run):
         while True:
             try:
                 result = call.call()
+            except StopIteration:
+                raise
             except BaseException as error:
                 return _Failed(as_from_a_future(error))
             with self._lock:

@@ -10,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import os
+import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import thread as pool
 from typing import Any
 
 from fast_crewai.hooks.areas.recompile import recompiled
@@ -46,6 +49,8 @@ class _Here(threading.local):
 
 
 _threads = _Threads()
+if hasattr(os, "register_at_fork"):  # the child has none of them
+    os.register_at_fork(after_in_child=_threads.__init__)  # type: ignore[misc]
 _here = _Here()
 
 
@@ -67,25 +72,37 @@ async def in_worker(function: Callable[..., Any], *arguments: Any) -> Any:
     call = (contextvars.copy_context(), function, arguments)
     thread = threading.Thread(target=_run, args=(loop, future, *call), name=f"asyncio_{number}")
     try:
-        thread.start()
+        _start(thread)
     except RuntimeError:  # no more threads here, or the interpreter ends
         _threads.give_back()
         return await asyncio.to_thread(function, *arguments)
     try:
         return await future
-    except asyncio.CancelledError:
-        if thread.is_alive():
-            with contextlib.suppress(RuntimeError):  # the loop's pool takes no more
-                loop.run_in_executor(None, thread.join)
-        raise
+    finally:
+        if future.cancelled():
+            if thread.is_alive():
+                with contextlib.suppress(RuntimeError):  # the loop's pool takes no more
+                    loop.run_in_executor(None, thread.join)
+        else:
+            thread.join()  # it is at its end: nobody finds it after the loop's
+
+
+def _start(thread: threading.Thread) -> None:
+    """As a pool does: at its end the interpreter waits for it, for a daemon, too."""
+    waited_for: Any = pool._threads_queues
+    with pool._global_shutdown_lock:
+        if pool._shutdown:
+            raise RuntimeError("the interpreter ends")
+        thread.start()
+        waited_for[thread] = queue.SimpleQueue()
 
 
 def _has_asyncios_pool(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether the loop has no pool yet, or made it: one that a program set is to be used."""
     try:
-        pool: Any = loop._default_executor  # type: ignore[attr-defined]
-        return pool is None or (
-            type(pool) is ThreadPoolExecutor and pool._thread_name_prefix == "asyncio"
+        executor: Any = loop._default_executor  # type: ignore[attr-defined]
+        return executor is None or (
+            type(executor) is ThreadPoolExecutor and executor._thread_name_prefix == "asyncio"
         )
     except AttributeError:  # another kind of loop
         return False
