@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from unittest import mock
 
 import pytest
@@ -384,3 +385,37 @@ def test_a_pool_of_the_users_gets_each_method():
 
     here = threading.local()
     assert asyncio.run(run()) == [1] * 6
+
+
+@pytest.mark.parametrize("where", ["class", "instance"])
+@pytest.mark.parametrize(
+    "name", ["_execute_single_listener", "_execute_listeners", "_execute_method", "_copy_state"]
+)
+def test_methods_that_are_replaced_meanwhile(name, where):
+    def run():
+        called, original = [], getattr(Flow, name)
+        flow = flow_chains.built(table(), [])
+
+        def wrapper(flow, *given):
+            place = threading.current_thread() is threading.main_thread()
+            called.append((place, [str(value) for value in given[:1]]))
+            return original(flow, *given)
+
+        def replaces():
+            if where == "class":
+                patch.start()
+            else:
+                object.__setattr__(flow, name, partial(wrapper, flow))
+
+        flow._methods["m2"] = replaces
+        patch = mock.patch.object(Flow, name, wrapper)
+        try:
+            flow.kickoff()
+        finally:
+            patch.stop()
+        return called
+
+    with fast_crewai.disabled():
+        expected = run()
+    assert run() == expected
+    assert expected and all(place for place, _ in expected)

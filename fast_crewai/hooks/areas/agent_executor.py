@@ -271,7 +271,7 @@ class _Engine:
                 "self._execute_method": "_fc_method",
             },
             _fc_clear=self.clear,
-            _fc_listeners=lambda *given: self.listeners(*given),
+            _fc_listeners=self._listeners,
             _fc_method=lambda *given, **named: self.method(*given, **named),
         )
         self.listeners = self._copy(
@@ -286,7 +286,7 @@ class _Engine:
                 "asyncio.gather(*tasks)": "_fc_together(tasks)",
             },
             _fc_listener=self._listener,
-            _fc_start=self.start,
+            _fc_start=self._start,
             _fc_race=lambda flow, *given: _on_loop(flow._execute_racing_listeners, *given),
             _fc_find=self._find,
             _fc_rearm=self.rearm,
@@ -319,9 +319,9 @@ class _Engine:
                 "self._execute_start_method": "_fc_start",
             },
             _fc_clear=self.clear,
-            _fc_listeners=self.listeners,
+            _fc_listeners=self._listeners,
             _fc_method=self.method,
-            _fc_start=self.start,
+            _fc_start=self._start,
         )
 
     def _copy(
@@ -340,6 +340,12 @@ class _Engine:
         if flow._method_call_counts.get(name, 0) < flow.max_method_calls:
             return self.listener(flow, name, *given)
         return _on_loop(self.listener, flow, name, *given)
+
+    def _listeners(self, flow: Any, *given: Any) -> Any:
+        return self.listeners(flow, *given)
+
+    def _start(self, flow: Any, name: Any) -> Any:
+        return self.start(flow, name)
 
     async def _complete(self, flow: Any, method_name: Any) -> None:
         if not saves_nothing(flow, method_name, self._saving):

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from fast_crewai._core import Declined
+from fast_crewai._core import Declined, Guard
 from fast_crewai.hooks.areas.agent_executor import (
     PRIVATE,
     _Call,
@@ -31,7 +32,7 @@ from fast_crewai.hooks.areas.plain_states import PlainStates
 from fast_crewai.hooks.areas.recompile import keeps_plainly
 from fast_crewai.hooks.areas.worker_threads import as_from_a_future
 from fast_crewai.hooks.dispatch import original_of
-from fast_crewai.hooks.route import Route, Site
+from fast_crewai.hooks.route import Route, Site, locate
 
 _RUNTIME = "crewai.flow.runtime"
 _BUS = "crewai.events.event_bus"
@@ -124,7 +125,10 @@ class _Chain(_Run):
 
 
 class _FlowEngine(_Engine):
-    """What the engine does with a failure, and a user's ``__str__``, stay on the event loop."""
+    """What the engine does with a failure, and a user's ``__str__``, stay on the event loop.
+
+    A method of the engine's that is replaced while the flow runs is called from then on.
+    """
 
     def __init__(self, site: Site) -> None:
         self._module: Any = site.module
@@ -149,6 +153,34 @@ class _FlowEngine(_Engine):
             **functions,
             _fc_here=function,
         )
+
+    @functools.cached_property
+    def _guard(self) -> Guard:
+        methods = (locate(f"{_RUNTIME}:Flow.{name}") for name in _METHODS)
+        return Guard([(method.name, method.original) for method in methods])
+
+    def intact(self, flow: Any) -> bool:
+        """Whether its methods are those that the first flow of all had."""
+        try:
+            self._guard.intact(flow)
+        except Declined:
+            return False
+        return True
+
+    def _listener(self, flow: Any, *given: Any) -> Any:
+        if self.intact(flow):
+            return super()._listener(flow, *given)
+        return _on_loop(flow._execute_single_listener, *given)
+
+    def _listeners(self, flow: Any, *given: Any) -> Any:
+        if self.intact(flow):
+            return super()._listeners(flow, *given)
+        return _on_loop(flow._execute_listeners, *given)
+
+    def _start(self, flow: Any, name: Any) -> Any:
+        if self.intact(flow):
+            return super()._start(flow, name)
+        return _on_loop(flow._execute_start_method, name)
 
     async def _is_pending(self, error: BaseException) -> bool:
         return bool(await _on_loop(_answer, isinstance, error, self._module.HumanFeedbackPending))
@@ -230,6 +262,8 @@ def _chain(site: Site) -> Callable[..., Any]:
             raise Declined("watched")
         if loop.get_task_factory() is not None:
             raise Declined("tasks are made by somebody else's factory")
+        if not engine.intact(flow):
+            raise Declined("replaced: a method of its engine")
         if not keeps_plainly(flow, PRIVATE):
             raise Declined("something covers its private attributes")
         if any(map(_is_coroutine_function, flow._methods.values())):
@@ -248,7 +282,11 @@ def _chain(site: Site) -> Callable[..., Any]:
 
         def unseen(context: contextvars.Context) -> bool:
             try:
-                return len(asyncio.all_tasks(loop)) == count and watchers.none(flow, context)
+                return (
+                    len(asyncio.all_tasks(loop)) == count
+                    and engine.intact(flow)
+                    and watchers.none(flow, context)
+                )
             except Exception:  # the state is being changed, say
                 return False
 
