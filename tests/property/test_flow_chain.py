@@ -1,6 +1,7 @@
 """The methods of a flow in one worker thread: nothing but time tells it from CrewAI's engine."""
 
 import asyncio
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -419,3 +420,45 @@ def test_methods_that_are_replaced_meanwhile(name, where):
         expected = run()
     assert run() == expected
     assert expected and all(place for place, _ in expected)
+
+
+@pytest.mark.parametrize("kind", ["timer", "reader", "later"])
+def test_callbacks_of_the_loop_never_run_beside_the_engine(kind):
+    """They may change the state that the engine copies."""
+    ours, theirs = socket.socketpair()
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        flow = flow_chains.built(table(), [])
+        waiting = []
+        if kind == "timer":
+            waiting.append(loop.call_later(60, flow.state.clear))
+        elif kind == "reader":
+            loop.add_reader(ours, flow.state.clear)
+        else:
+            made = threading.Event()
+
+            def later():
+                waiting.append(loop.call_later(60, flow.state.clear))
+                made.set()
+
+            flow._methods["m2"] = lambda: (loop.call_soon_threadsafe(later), made.wait(10))
+        with Steps() as steps:
+            await flow.kickoff_async()
+        loop.remove_reader(ours)
+        waiting and waiting[0].cancel()
+        return steps.in_worker
+
+    with ours, theirs:
+        assert asyncio.run(run()) == (1 if kind == "later" else 0)
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "timeout"), reason="Python 3.11")
+def test_asyncios_own_timers_call_nobody():
+    async def run():
+        async with asyncio.timeout(60):
+            await flow_chains.built(table(), []).kickoff_async()
+
+    with Steps() as steps:
+        asyncio.run(run())
+    assert (steps.on_loop, steps.in_worker) == (1, 5)

@@ -248,6 +248,17 @@ def _all_wait_for(task: Any, tasks: Iterable[Any]) -> bool:
     return True
 
 
+def _calls_nobody(loop: Any) -> bool:
+    """Whether no callback of the user's waits in the loop: it would run beside the engine."""
+    selector: Any = getattr(loop, "_selector", None)
+    files = selector.get_map() if hasattr(selector, "get_map") else ()
+    return len(files) <= 1 and all(  # one is the loop's own
+        str(getattr(timer._callback, "__module__", "")).partition(".")[0] == "asyncio"
+        for timer in list(loop._scheduled)
+        if not timer._cancelled
+    )
+
+
 def _chain(site: Site) -> Callable[..., Any]:
     engine, watchers, module = _FlowEngine(site), _Watchers(site), site.module
     own: Any = site.namespace
@@ -271,6 +282,8 @@ def _chain(site: Site) -> Callable[..., Any]:
         tasks = asyncio.all_tasks(loop)
         if len(tasks) > _MOST_TASKS or not _all_wait_for(asyncio.current_task(), tasks):
             raise Declined("not alone in its event loop")
+        if not hasattr(loop, "_scheduled") or not _calls_nobody(loop):
+            raise Declined("its event loop has callbacks, or doesn't tell")
         if not watchers.none(flow, contextvars.copy_context()):
             raise Declined("hooks, sinks or its state see the engine's thread")
         count = len(tasks)
@@ -284,6 +297,8 @@ def _chain(site: Site) -> Callable[..., Any]:
             try:
                 return (
                     len(asyncio.all_tasks(loop)) == count
+                    and not loop._ready  # type: ignore[attr-defined]
+                    and _calls_nobody(loop)
                     and engine.intact(flow)
                     and watchers.none(flow, context)
                 )
