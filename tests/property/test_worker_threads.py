@@ -196,3 +196,22 @@ def test_a_forked_child_has_none(monkeypatch):
     if not child:
         os._exit(worker_threads._threads._living)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_who_gives_up_the_coroutine_does_not_wait():
+    go_on, inside = threading.Event(), threading.Event()
+
+    def call():
+        inside.set()
+        assert go_on.wait(10)
+
+    async def given_up():
+        coroutine = worker_threads.in_worker(call)
+        coroutine.send(None)
+        assert await asyncio.to_thread(inside.wait, 10)
+        coroutine.close()
+        go_on.set()
+
+    asyncio.run(given_up())
+    assert go_on.is_set()

@@ -83,7 +83,7 @@ async def in_worker(function: Callable[..., Any], *arguments: Any) -> Any:
             if thread.is_alive():
                 with contextlib.suppress(RuntimeError):  # the loop's pool takes no more
                     loop.run_in_executor(None, thread.join)
-        else:
+        elif future.done():
             thread.join()  # it is at its end: nobody finds it after the loop's
 
 
