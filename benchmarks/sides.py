@@ -47,10 +47,10 @@ class Worker:
             text=True,
         )
 
-    def run(self) -> dict[str, Any]:
+    def run(self, collect: bool = False) -> dict[str, Any]:
         """One run: what workloads.py answers. Raises RuntimeError when the process has ended."""
         assert self._process.stdin and self._process.stdout
-        print(file=self._process.stdin, flush=True)
+        print("collect" if collect else "", file=self._process.stdin, flush=True)
         answer = self._process.stdout.readline()
         if not answer:
             raise RuntimeError(f"the workload ended with {self._process.wait()}")

@@ -2,14 +2,16 @@
 
     python [-m fast_crewai run] benchmarks/workloads.py NAME BASE_URL
 
-Answers with JSON lines: {"cpu_ms", "wall_ms", "rss_kb", "units", "output"}. An unchanged CrewAI
-program: the other side is this same file under `python -m fast_crewai run`. But for `research`,
-the models are in the process and cost nothing.
+After the line "collect" Python's garbage is collected before memory is measured. Answers with JSON
+lines: {"cpu_ms", "wall_ms", "rss_kb", "units", "output"}. An unchanged CrewAI program: the other
+side is this same file under `python -m fast_crewai run`. But for `research`, the models are in the
+process and cost nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import json
 import sys
@@ -279,11 +281,13 @@ def main() -> None:
     workload, base_url = WORKLOADS[sys.argv[1]], sys.argv[2]
     answers = sys.stdout
     sys.stdout = sys.stderr  # what CrewAI prints is no answer
-    for _ in sys.stdin:
+    for line in sys.stdin:
         wall, cpu = time.perf_counter(), time.process_time()
         output = workload.run(base_url)
         crewai_event_bus.flush()
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        if line.strip() == "collect":
+            gc.collect()
         answer = {
             "cpu_ms": cpu * 1e3,
             "wall_ms": wall * 1e3,
