@@ -27,9 +27,6 @@ pub fn find_triggered_methods<'py>(
     router_only: &Bound<'py, PyAny>,
 ) -> Result<Bound<'py, PyList>> {
     guarded(|| {
-        if !trigger_method.is_exact_instance_of::<PyString>() {
-            return declined("trigger is not a plain str");
-        }
         let state = private_dict(flow)?;
         for name in USED {
             unshadowed(flow, &PyString::intern(flow.py(), name))?;
@@ -45,14 +42,9 @@ pub fn find_triggered_in<'py>(
     trigger_method: &Bound<'py, PyAny>,
     router_only: &Bound<'py, PyAny>,
 ) -> Result<Bound<'py, PyList>> {
-    guarded(|| {
-        if !trigger_method.is_exact_instance_of::<PyString>() {
-            return declined("trigger is not a plain str");
-        }
-        match private.cast_exact() {
-            Ok(state) => search(state, trigger_method, router_only),
-            Err(_) => declined("no private state"),
-        }
+    guarded(|| match private.cast_exact() {
+        Ok(state) => search(state, trigger_method, router_only),
+        Err(_) => declined("no private state"),
     })
 }
 
@@ -61,6 +53,9 @@ fn search<'py>(
     trigger_method: &Bound<'py, PyAny>,
     router_only: &Bound<'py, PyAny>,
 ) -> Result<Bound<'py, PyList>> {
+    if !trigger_method.is_exact_instance_of::<PyString>() {
+        return declined("trigger is not a plain str");
+    }
     let router_only = exact_bool(router_only, "router_only is not a bool")?;
     let py = state.py();
     let methods = methods(state)?;
