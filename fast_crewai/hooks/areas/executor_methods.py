@@ -83,10 +83,7 @@ class _Plan:
             return False
         if not all(map(is_, map(vars(owner).get, names), self._wrappers)):
             return False
-        try:
-            keys, now = _sources(self._wrappers)
-        except Exception:  # something else than a function is wrapped now
-            return False
+        keys, now = _sources(self._wrappers)
         return keys == self._keys and len(now) == len(self._were) and all(map(is_, now, self._were))
 
     def bind(self, instance: Any, names: Any) -> dict[Any, Any]:
@@ -100,8 +97,6 @@ class _Plan:
 
 
 _new: Any = object.__new__
-_set: Any = object.__setattr__
-_get: Any = object.__getattribute__
 
 
 def _plain(wrapper: Any) -> bool:
@@ -134,7 +129,7 @@ def _class_bound_methods(site: Site) -> Callable[..., Any]:
                 kind.__get__ is get
                 and kind.__init__ is makes
                 and kind.__new__ is _new
-                and kind.__setattr__ is _set
+                and kind.__setattr__ is object.__setattr__
                 for kind in kinds
             )
             and inspecting.signature is signature_of
@@ -146,7 +141,7 @@ def _class_bound_methods(site: Site) -> Callable[..., Any]:
 
     def fast(self: Any) -> Any:
         executor: Any = getattr(sys.modules.get(_EXECUTOR), "AgentExecutor", None)
-        if type(self) is not executor or executor.__getattribute__ is not _get:
+        if type(self) is not executor or executor.__getattribute__ is not object.__getattribute__:
             raise Declined("not CrewAI's own agent executor")
         names = list(self._definition.methods)
         if not self.__dict__.keys().isdisjoint(names):

@@ -60,7 +60,6 @@ changes = st.tuples(
             "wrapper",
             "signature",
             "method",
-            "no function",
             "coroutine",
             "marked",
             "doc",
@@ -103,7 +102,6 @@ def changed(what: str, number: int, value: Any) -> Any:
         "wrapper": lambda: patch(unbound, "extra", value, create=True),
         "signature": lambda: patch(unbound, "__signature__", inspect.signature(_other)),
         "method": lambda: patch(unbound, "_meth", _other),
-        "no function": lambda: patch(unbound, "_meth", functools.partial(_other, 1)),
         "coroutine": lambda: patch(unbound, "_meth", _coroutine),
         "marked": lambda: patch(
             unbound, "_is_coroutine", getattr(asyncio.coroutines, "_is_coroutine", 1), create=True
