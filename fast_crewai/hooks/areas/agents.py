@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from fast_crewai.hooks.areas import executor_state, token_preflight
 from fast_crewai.hooks.areas.agent_executor import EXECUTOR_LOOP
-from fast_crewai.hooks.areas.executor_methods import METHODS
 from fast_crewai.hooks.areas.private_attributes import private_attributes
 from fast_crewai.hooks.areas.react_parser import PARSE
 
 ROUTES = (
     EXECUTOR_LOOP,
-    METHODS,
     PARSE,
     *executor_state.ROUTES,
     private_attributes("agents", "crewai.agents.agent_builder.base_agent:BaseAgent"),

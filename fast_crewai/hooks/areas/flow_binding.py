@@ -49,7 +49,7 @@ _FLOW = (
     "__flow_method_definition__",
 )
 # Attributes of a function by which it tells inspect another signature or kind than its code's.
-TELLING = frozenset(
+_TELLING = frozenset(
     [
         "__signature__",
         "_partialmethod",
@@ -69,7 +69,7 @@ def _innermost(function: Any) -> types.FunctionType:
         told = function.__dict__
         if not told:
             return function
-        if not TELLING.isdisjoint(told):
+        if not _TELLING.isdisjoint(told):
             break
         if "__wrapped__" not in told:
             return function

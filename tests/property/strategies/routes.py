@@ -11,7 +11,6 @@ from strategies import (
     consoles,
     data,
     endings,
-    executor_methods,
     executors,
     files,
     flow_chains,
@@ -122,7 +121,6 @@ def case_for(route: str, owner: Any) -> Case:
             call,
         ),
         "agents.react-parser": Case(react.answers, react.observe),
-        "agents.executor-methods": Case(executor_methods.programs, executor_methods.observe),
         "agents.executor-state": Case(
             executors.steps,
             lambda function, todo: executors.program(function, todo, owner),
