@@ -10,6 +10,7 @@ from types import ModuleType
 
 from fast_crewai import __version__, config
 from fast_crewai.hooks.registry import Registry
+from fast_crewai.imports import collector
 
 _lock = threading.RLock()
 _registry: Registry | None = None
@@ -24,6 +25,7 @@ def _after_fork() -> None:
     _lock = threading.RLock()
     if _registry is not None:
         _registry.forget_lock()
+    collector.resume()
 
 
 if hasattr(os, "register_at_fork"):
@@ -61,6 +63,13 @@ def deactivate() -> None:
         _active = False
         if _registry is not None:
             _registry.uninstall()
+
+
+def begin(name: str) -> collector.Resume | None:
+    """A CrewAI module is about to be executed: what must be ended when it has been."""
+    if name != "crewai" or _registry is None or not _active:
+        return None
+    return collector.pause() if _registry.wants(collector.GC) else None
 
 
 def end(module: ModuleType, name: str) -> None:

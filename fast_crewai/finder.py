@@ -85,8 +85,15 @@ class _Loader:
         if spec is not None:
             spec.loader = self._loader
         module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        _end(module, name)
+        pause = _execute(name)
+        done = False
+        try:
+            self._loader.exec_module(module)
+            _end(module, name)
+            done = True
+        finally:
+            if pause is not None:
+                pause.end(done)
 
     def __getattr__(self, name: str) -> "Any":
         return getattr(self._loader, name)
@@ -156,6 +163,12 @@ def _begin() -> None:
         sys.modules["fast_crewai.engine"].warn()
     except Warning:  # under `-W error`; an import of CrewAI's is no place to raise it
         pass
+
+
+def _execute(name: str) -> "Any":
+    """A CrewAI module is going to be executed: what is to be ended afterwards, or None."""
+    begin = getattr(sys.modules.get("fast_crewai.engine"), "begin", None)
+    return None if begin is None else begin(name)
 
 
 def _end(module: "ModuleType", name: str) -> None:
