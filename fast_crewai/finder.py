@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
-    from types import ModuleType
+    from types import CodeType, ModuleType
     from typing import Any
 
     from fast_crewai.config import Settings
@@ -32,6 +32,7 @@ class Finder:
 
     def __init__(self) -> None:
         self.enabled = False
+        self.awaited: frozenset[str] = frozenset()  # modules of others that the engine asks for
         self._searching: set[tuple[int, str]] = set()
 
     def find_spec(
@@ -40,7 +41,8 @@ class Finder:
         path: "Sequence[str] | None" = None,
         target: "ModuleType | None" = None,
     ) -> "ModuleSpec | None":
-        if not fullname.startswith("crewai") or fullname.partition(".")[0] not in PACKAGES:
+        ours = fullname.startswith("crewai") and fullname.partition(".")[0] in PACKAGES
+        if not ours and fullname not in self.awaited:
             return None
         search = (get_ident(), fullname)
         if not self.enabled or search in self._searching:  # another finder asks everybody
@@ -85,10 +87,14 @@ class _Loader:
         if spec is not None:
             spec.loader = self._loader
         module.__loader__ = self._loader
-        pause = _execute(name)
+        pause, code = _execute(module, name, self._loader)
         done = False
         try:
-            self._loader.exec_module(module)
+            if code is None:
+                self._loader.exec_module(module)
+            else:
+                bootstrap = sys.modules["_frozen_importlib"]
+                bootstrap._call_with_frames_removed(exec, code, module.__dict__)
             _end(module, name)
             done = True
         finally:
@@ -165,10 +171,16 @@ def _begin() -> None:
         pass
 
 
-def _execute(name: str) -> "Any":
-    """A CrewAI module is going to be executed: what is to be ended afterwards, or None."""
-    begin = getattr(sys.modules.get("fast_crewai.engine"), "begin", None)
-    return None if begin is None else begin(name)
+def _execute(module: "ModuleType", name: str, loader: "Any") -> "tuple[Any, CodeType | None]":
+    """A module is going to be executed: what is to be ended afterwards, and code of ours."""
+    engine = sys.modules.get("fast_crewai.engine")
+    begin = getattr(engine, "begin", None)
+    if begin is None:
+        return None, None
+    code = engine.code_for(module, name, loader)  # type: ignore[union-attr]
+    pause = begin(module, name)
+    _finder.awaited = engine.awaited()  # type: ignore[union-attr]
+    return pause, code
 
 
 def _end(module: "ModuleType", name: str) -> None:
@@ -176,3 +188,4 @@ def _end(module: "ModuleType", name: str) -> None:
     end = getattr(sys.modules.get("fast_crewai.engine"), "end", None)
     if end is not None:
         end(module, name)
+        _finder.awaited = sys.modules["fast_crewai.engine"].awaited()

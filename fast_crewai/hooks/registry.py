@@ -20,13 +20,14 @@ from fast_crewai.hooks.route import Route, TargetError, imported_as, locate
 from fast_crewai.imports.collector import GC
 from fast_crewai.imports.feature import ACTIVE as ACTIVE
 from fast_crewai.imports.feature import OFF, WAITING, Feature
+from fast_crewai.imports.lazy import LAZY
 
 if TYPE_CHECKING:
     from fast_crewai.hooks.dispatch import Dispatcher, Tally
 
 logger = logging.getLogger("fast_crewai")
 
-FEATURES = (GC,)
+FEATURES = (GC, LAZY)
 AREAS = ("flow", "events", "agents", "tools", "tasks", "serialization", "database")
 FINGERPRINTS = Path(__file__).parent.parent / "fingerprints.json"
 
@@ -85,8 +86,8 @@ class Registry:
             self.settings = settings
             core = native_problem(self.version)
             for feature in FEATURES:
-                disabled = settings.why_disabled(feature.component, feature.name)
-                feature.choose(disabled, late="crewai" in sys.modules)
+                reason = settings.why_disabled(feature.component, feature.name) or core
+                feature.choose(reason, late="crewai" in sys.modules)
             for state in self.states.values():
                 reason = settings.why_disabled(state.route.component, state.route.name) or core
                 if reason:
