@@ -68,9 +68,9 @@ def deactivate() -> None:
 
 def begin(module: ModuleType, name: str) -> collector.Resume | None:
     """A CrewAI module is about to be executed: what must be ended when it has been."""
-    if name != "crewai" or _registry is None or not _active:
+    if name not in ("crewai", lazy.SOURCE) or _registry is None or not _active:
         return None
-    if _registry.wants(lazy.LAZY):
+    if name == "crewai" and _registry.wants(lazy.LAZY):
         lazy.plan(module)
     return collector.pause() if _registry.wants(collector.GC) else None
 

@@ -35,7 +35,7 @@ class Feature:
         elif self.calls:
             self.state, self.reason = ACTIVE, ""
         elif late:
-            self.turn_off("CrewAI was imported before")
+            self.turn_off("CrewAI was imported before us")
         else:
             self.state, self.reason = WAITING, ""
 
