@@ -6,6 +6,8 @@ import os
 import sys
 import threading
 import warnings
+from collections.abc import Mapping
+from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 
 from fast_crewai import __version__, config
@@ -80,8 +82,8 @@ def code_for(module: ModuleType, name: str, loader: object) -> CodeType | None:
     return lazy.code_for(module, name, loader) if _active else None
 
 
-def awaited() -> frozenset[str]:
-    """Modules of others whose end we must see, too."""
+def awaited() -> Mapping[str, ModuleSpec | None]:
+    """Modules of others whose end we must see, too → where they are, if that is fixed."""
     return lazy.awaited()
 
 

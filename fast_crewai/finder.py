@@ -15,7 +15,7 @@ from _thread import get_ident
 # No `from __future__ import annotations` in this file: it would cost start-up 0.2 ms.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from importlib.machinery import ModuleSpec
     from types import CodeType, ModuleType
     from typing import Any
@@ -32,7 +32,7 @@ class Finder:
 
     def __init__(self) -> None:
         self.enabled = False
-        self.awaited: frozenset[str] = frozenset()  # modules of others that the engine asks for
+        self.awaited: Mapping[str, ModuleSpec | None] = {}  # modules of others, where they are
         self._searching: set[tuple[int, str]] = set()
 
     def find_spec(
@@ -52,6 +52,9 @@ class Finder:
             spec = self._ask_others(fullname, path, target)
         finally:
             self._searching.discard(search)
+        fixed = self.awaited.get(fullname)
+        if fixed is not None and (spec is None or spec.origin != fixed.origin):
+            spec = fixed
         if spec is not None and hasattr(spec.loader, "exec_module"):
             spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
         return spec

@@ -11,10 +11,11 @@ Whatever could make a difference between then and now imports it before: see ``_
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 import types
-from collections.abc import Callable
-from importlib.machinery import SourceFileLoader
+from collections.abc import Callable, Mapping
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from typing import Any
 
 from fast_crewai.imports import proof, rewriting
@@ -73,14 +74,23 @@ _EMPTY = frozenset(  # what a module has before its first statement
 # Takes ``warnings.warn`` for good, which ``crewai`` replaces by another at its end.
 _AT_ONCE = ("anyio.to_thread",)
 
+# Whoever configures logging finds the loggers that openai makes, and may disable them.
+_LOGGERS = ("", "._base_client", "._legacy_response", "._response", ".lib.parsing")
+
+# The search path may have changed since: what is left out comes from where it was.
+_AWAITED: dict[str, ModuleSpec | None] = dict.fromkeys(_FRAMEWORKS)
+
+_FORCING = frozenset({"openai", *_FRAMEWORKS})
+
 _pending = False  # left out, and not asked for yet
+_without: list[dict[str, Any]] = []  # namespaces that lack the name
 _planned: dict[str, types.CodeType] = {}  # the modules' code, until they are executed
 _ending: Callable[[], None] | None = None  # notes that everything could be imported
 
 
-def awaited() -> frozenset[str]:
-    """Modules that aren't CrewAI's whose import must be seen."""
-    return frozenset({"openai", *_FRAMEWORKS}) if _pending or _planned else frozenset()
+def awaited() -> Mapping[str, ModuleSpec | None]:
+    """Modules that aren't CrewAI's whose import must be seen → where they are, if that is fixed."""
+    return _AWAITED if _pending or _planned else {}
 
 
 def plan(package: types.ModuleType) -> None:
@@ -96,6 +106,7 @@ def plan(package: types.ModuleType) -> None:
         if not found.proven:
             _ending = found.note
             return LAZY.turn_off("first run here: what is left out next time is imported once")
+        _AWAITED.update(found.specs)
         user = found.sources[_USER], found.files[_USER]
         exceptions = found.sources[_EXCEPTIONS], found.files[_EXCEPTIONS]
         _planned[_USER] = rewriting.without_import(*user, (SOURCE, _NAME), _GET)
@@ -118,6 +129,7 @@ def code_for(module: types.ModuleType, name: str, loader: object) -> types.CodeT
         return None
     else:
         vars(module)[_GET] = lambda: _value(module)
+        _without.append(vars(module))
         _leave_out()
     return code
 
@@ -132,7 +144,7 @@ def executed(name: str) -> None:
         _planned.clear()
         if ending is not None and SOURCE in sys.modules:
             ending()
-    elif name in awaited() and SOURCE not in sys.modules:
+    elif name in awaited() and name in _FORCING and SOURCE not in sys.modules:
         force_quietly()
     elif _pending:
         _watch(name)
@@ -157,6 +169,8 @@ def _leave_out() -> None:
     global _pending
     for name in _AT_ONCE:
         importlib.import_module(name)
+    for name in _LOGGERS:
+        logging.getLogger(f"openai{name}")
     _pending = True
     LAZY.used()
     for name in (*_WATCHED, *_LACKING):
@@ -166,13 +180,13 @@ def _leave_out() -> None:
 def _settle() -> None:
     """The provider has been imported: from now on everything is as without us."""
     global _pending
-    source, user = sys.modules.get(SOURCE), sys.modules.get(_USER)
+    source = sys.modules.get(SOURCE)
     if not _pending or source is None or _NAME not in vars(source):
         return
     _pending = False
     LAZY.reason = "imported since"
-    if user is not None:
-        vars(user).setdefault(_NAME, vars(source)[_NAME])
+    while _without:
+        _without.pop().setdefault(_NAME, vars(source)[_NAME])
     for name in (*_WATCHED, *_LACKING):
         module = sys.modules.get(name)
         if isinstance(module, _Watched):

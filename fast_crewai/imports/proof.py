@@ -12,7 +12,7 @@ import os
 import sys
 import types
 from dataclasses import dataclass, field
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from fast_crewai import config
@@ -46,6 +46,7 @@ class Proof:
     mark: Path | None = None
     sources: dict[str, bytes] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    specs: dict[str, ModuleSpec | None] = field(default_factory=dict)
 
     def note(self) -> None:
         """Everything has been imported: remember it for the next run. Never raises."""
@@ -71,6 +72,7 @@ def of(package: types.ModuleType) -> Proof:
         if spec is None or not spec.has_location or spec.origin is None:
             found.problem = f"{name} is not installed as files"
             return found
+        found.specs[name] = spec
         key.update(f"{spec.origin} {_state(Path(spec.origin).parent)}".encode())
     folder = config.cache_folder()
     if folder is None:
