@@ -183,6 +183,31 @@ REPLACING = [
     ),
     (
         """
+            import os, pathlib
+            for name in ("openai", "jiter", "distro", "sniffio"):
+                pathlib.Path(f"{name}.py").write_text("raise ImportError('another')")
+            sys.path.insert(0, os.getcwd())
+            import openai.types
+            print(os.path.basename(openai.__file__), crewai.task.OpenAICompletion)
+            """,
+        "__init__.py",
+    ),
+    (
+        """
+            import atexit, copyreg, logging, logging.config, mimetypes, os, threading, warnings
+            loggers = {n: type(l).__name__ for n, l in logging.root.manager.loggerDict.items()
+                       if n.startswith(("openai", "httpx", "crewai"))}
+            print(sorted(loggers.items()), len(warnings.filters), mimetypes.inited)
+            print(warnings.filters, sorted(map(str, copyreg.dispatch_table)))
+            print(threading.active_count(), len(sys.path), len(os.environ))
+            logging.config.dictConfig({"version": 1})
+            import openai
+            print(openai._base_client.log.disabled)
+            """,
+        "True\n",
+    ),
+    (
+        """
             sys.modules["openai"] = None
             try:
                 import openai
