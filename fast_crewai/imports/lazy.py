@@ -19,7 +19,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from typing import Any
 
 from fast_crewai.imports import proof, rewriting
-from fast_crewai.imports.feature import Feature
+from fast_crewai.imports.feature import WAITING, Feature
 
 LAZY = Feature(
     "imports.lazy",
@@ -142,6 +142,8 @@ def executed(name: str) -> None:
     elif name == "crewai":
         ending, _ending = _ending, None
         _planned.clear()
+        if LAZY.state == WAITING:
+            LAZY.turn_off("crewai.task was not loaded from its file as usual")
         if ending is not None and SOURCE in sys.modules:
             ending()
     elif name in awaited() and name in _FORCING and SOURCE not in sys.modules:
