@@ -130,11 +130,18 @@ def with_extra(tables):
 
 
 sequential = with_extra(flow_runs.tables(methods).filter(flow_runs.one_at_a_time))
+# Without persistence: a state that can't be saved ends a method while others may still begin.
 side_by_side = with_extra(
     flow_runs.side_by_side.map(
         lambda table: (
             table
-            | {"methods": {name: m | {"kind": "sync"} for name, m in table["methods"].items()}}
+            | {"persist": None}
+            | {
+                "methods": {
+                    name: m | {"kind": "sync", "persist": None}
+                    for name, m in table["methods"].items()
+                }
+            }
         )
     )
 )
