@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 COMPONENTS = (
     "imports",
@@ -128,3 +130,15 @@ def run_environment(
         if text is not None:
             environment[name] = f"{pid}:{text}"
     return environment
+
+
+def cache_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Where this user's caches are kept (it needn't exist yet); None if that isn't known."""
+    given = environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME", "")
+    if given and Path(given).is_absolute():
+        return Path(given) / "fast-crewai"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "fast-crewai"

@@ -6,10 +6,13 @@ import os
 import sys
 import threading
 import warnings
-from types import ModuleType
+from collections.abc import Mapping
+from importlib.machinery import ModuleSpec
+from types import CodeType, ModuleType
 
 from fast_crewai import __version__, config
 from fast_crewai.hooks.registry import Registry
+from fast_crewai.imports import collector, lazy
 
 _lock = threading.RLock()
 _registry: Registry | None = None
@@ -24,6 +27,7 @@ def _after_fork() -> None:
     _lock = threading.RLock()
     if _registry is not None:
         _registry.forget_lock()
+    collector.resume()
 
 
 if hasattr(os, "register_at_fork"):
@@ -59,8 +63,28 @@ def deactivate() -> None:
     global _active
     with _lock:
         _active = False
+        lazy.force_quietly()
         if _registry is not None:
             _registry.uninstall()
+
+
+def begin(module: ModuleType, name: str) -> collector.Resume | None:
+    """A CrewAI module is about to be executed: what must be ended when it has been."""
+    if name not in ("crewai", lazy.SOURCE) or _registry is None or not _active:
+        return None
+    if name == "crewai" and _registry.wants(lazy.LAZY):
+        lazy.plan(module)
+    return collector.pause() if _registry.wants(collector.GC) else None
+
+
+def code_for(module: ModuleType, name: str, loader: object) -> CodeType | None:
+    """The code to execute a CrewAI module with, if it isn't what its loader has."""
+    return lazy.code_for(module, name, loader) if _active else None
+
+
+def awaited() -> Mapping[str, ModuleSpec | None]:
+    """Modules of others whose end we must see, too → where they are, if that is fixed."""
+    return lazy.awaited()
 
 
 def end(module: ModuleType, name: str) -> None:
@@ -72,6 +96,7 @@ def end(module: ModuleType, name: str) -> None:
         _registry.module_loaded(module, name)  # again: wrapt fires once, reloads come twice
         if name == "crewai":  # its last statements write into other modules
             _registry.recheck()
+    lazy.executed(name)
 
 
 def is_active() -> bool:

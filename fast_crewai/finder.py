@@ -15,9 +15,9 @@ from _thread import get_ident
 # No `from __future__ import annotations` in this file: it would cost start-up 0.2 ms.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from importlib.machinery import ModuleSpec
-    from types import ModuleType
+    from types import CodeType, ModuleType
     from typing import Any
 
     from fast_crewai.config import Settings
@@ -32,6 +32,7 @@ class Finder:
 
     def __init__(self) -> None:
         self.enabled = False
+        self.awaited: Mapping[str, ModuleSpec | None] = {}  # modules of others, where they are
         self._searching: set[tuple[int, str]] = set()
 
     def find_spec(
@@ -40,7 +41,8 @@ class Finder:
         path: "Sequence[str] | None" = None,
         target: "ModuleType | None" = None,
     ) -> "ModuleSpec | None":
-        if not fullname.startswith("crewai") or fullname.partition(".")[0] not in PACKAGES:
+        ours = fullname.startswith("crewai") and fullname.partition(".")[0] in PACKAGES
+        if not ours and fullname not in self.awaited:
             return None
         search = (get_ident(), fullname)
         if not self.enabled or search in self._searching:  # another finder asks everybody
@@ -50,6 +52,9 @@ class Finder:
             spec = self._ask_others(fullname, path, target)
         finally:
             self._searching.discard(search)
+        fixed = self.awaited.get(fullname)
+        if fixed is not None and (spec is None or spec.origin != fixed.origin):
+            spec = fixed
         if spec is not None and hasattr(spec.loader, "exec_module"):
             spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
         return spec
@@ -85,8 +90,19 @@ class _Loader:
         if spec is not None:
             spec.loader = self._loader
         module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        _end(module, name)
+        pause, code = _execute(module, name, self._loader)
+        done = False
+        try:
+            if code is None:
+                self._loader.exec_module(module)
+            else:
+                bootstrap = sys.modules["_frozen_importlib"]
+                bootstrap._call_with_frames_removed(exec, code, module.__dict__)
+            _end(module, name)
+            done = True
+        finally:
+            if pause is not None:
+                pause.end(done)
 
     def __getattr__(self, name: str) -> "Any":
         return getattr(self._loader, name)
@@ -158,8 +174,21 @@ def _begin() -> None:
         pass
 
 
+def _execute(module: "ModuleType", name: str, loader: "Any") -> "tuple[Any, CodeType | None]":
+    """A module is going to be executed: what is to be ended afterwards, and code of ours."""
+    engine = sys.modules.get("fast_crewai.engine")
+    begin = getattr(engine, "begin", None)
+    if begin is None:
+        return None, None
+    code = engine.code_for(module, name, loader)  # type: ignore[union-attr]
+    pause = begin(module, name)
+    _finder.awaited = engine.awaited()  # type: ignore[union-attr]
+    return pause, code
+
+
 def _end(module: "ModuleType", name: str) -> None:
     """A CrewAI module has been executed."""
     end = getattr(sys.modules.get("fast_crewai.engine"), "end", None)
     if end is not None:
         end(module, name)
+        _finder.awaited = sys.modules["fast_crewai.engine"].awaited()

@@ -34,8 +34,17 @@ def digest_of(value: object) -> str:
     if isinstance(value, property):
         value = value.fget
     if isinstance(value, types.FunctionType):
-        return digest_of_node(definition_of(undecorated(value)))
+        function = undecorated(value)
+        code = function.__code__
+        known = _digests.get(id(code))
+        if known is None or known[0] is not code:
+            known = _digests[id(code)] = code, digest_of_node(definition_of(function))
+        return known[1]
     return digest_of_constant(value)
+
+
+# Many routes read the same functions. By identity: equal code may come from another text.
+_digests: dict[int, tuple[types.CodeType, str]] = {}
 
 
 def digest_of_constant(value: object) -> str:

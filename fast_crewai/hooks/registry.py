@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, Any
 from fast_crewai.config import COMPONENTS, Settings
 from fast_crewai.hooks import fingerprint
 from fast_crewai.hooks.route import Route, TargetError, imported_as, locate
+from fast_crewai.imports.collector import GC
+from fast_crewai.imports.feature import ACTIVE as ACTIVE
+from fast_crewai.imports.feature import OFF, WAITING, Feature
+from fast_crewai.imports.lazy import LAZY
 
 if TYPE_CHECKING:
     from fast_crewai.hooks.dispatch import Dispatcher, Tally
 
 logger = logging.getLogger("fast_crewai")
 
+FEATURES = (GC, LAZY)
 AREAS = ("flow", "events", "agents", "tools", "tasks", "serialization", "database")
 FINGERPRINTS = Path(__file__).parent.parent / "fingerprints.json"
-
-WAITING = "waiting"
-ACTIVE = "active"
-OFF = "off"
 
 _BEHIND = "now behind a"
 
@@ -84,6 +85,9 @@ class Registry:
         with self._lock:
             self.settings = settings
             core = native_problem(self.version)
+            for feature in FEATURES:
+                reason = settings.why_disabled(feature.component, feature.name) or core
+                feature.choose(reason, late="crewai" in sys.modules)
             for state in self.states.values():
                 reason = settings.why_disabled(state.route.component, state.route.name) or core
                 if reason:
@@ -117,6 +121,12 @@ class Registry:
             for state in self.states.values():
                 self._take_away(state)
                 state.turn_off("uninstalled")
+            for feature in FEATURES:
+                feature.turn_off("uninstalled")
+
+    def wants(self, feature: Feature) -> bool:
+        """Whether the import may be made cheaper in this way now."""
+        return feature.state != OFF and not self.paused
 
     # -------------------------------------------------------------------- modules
 
@@ -226,7 +236,7 @@ class Registry:
 
     def known_names(self) -> list[str]:
         """Everything that may be disabled: "all", components, routes."""
-        return ["all", *COMPONENTS, *self.states]
+        return ["all", *COMPONENTS, *(feature.name for feature in FEATURES), *self.states]
 
     def components(self) -> dict[str, Any]:
         """The ``components`` part of the status report."""
@@ -234,15 +244,18 @@ class Registry:
         report: dict[str, Any] = {}
         for component in COMPONENTS:
             states = [s for s in self.states.values() if s.route.component == component]
-            state, reason = self._component_state(component, states)
+            features = [f for f in FEATURES if f.component == component]
+            state, reason = self._component_state(component, [*features, *states])
             report[component] = {
                 "state": state,
                 "reason": reason,
-                "routes": [_route_report(s) for s in states],
+                "routes": [*(f.report() for f in features), *map(_route_report, states)],
             }
         return report
 
-    def _component_state(self, component: str, states: list[RouteState]) -> tuple[str, str]:
+    def _component_state(
+        self, component: str, states: Sequence[Feature | RouteState]
+    ) -> tuple[str, str]:
         disabled = self.settings.why_disabled(component, "")
         if disabled:
             return OFF, disabled

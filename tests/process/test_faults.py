@@ -348,8 +348,9 @@ TOOLS = """
 
     STRINGS = "crewai.utilities.string_utils"
 
-    def routes():
-        return {r["name"]: r for r in fast_crewai.status().routes()}
+    def routes():  # the import's own are for test_lazy.py
+        every = fast_crewai.status().routes()
+        return {r["name"]: r for r in every if not r["name"].startswith("imports.")}
 
     def calls(name="tools.sanitize-tool-name"):
         return routes()[name]["calls"]
@@ -574,7 +575,8 @@ def test_patches_overrides_forks_reloads_and_uninstall() -> None:
 
         # ---- and again
         status = fast_crewai.install()
-        assert {r["state"] for r in status.routes()} == {"active"}, status.routes()
+        assert status.enabled
+        assert {r["state"] for r in routes().values()} == {"active"}, routes()
         assert registry.stale_holders() == [] and all_of_ours() == ours_then
         assert run() == ["begin", "second", "third"]
         n = calls()
@@ -600,7 +602,7 @@ def test_patches_overrides_forks_reloads_and_uninstall() -> None:
 
         # ---- only some
         status = fast_crewai.install(disable="tools, flow.trigger-search")
-        now = {r["name"]: r["state"] for r in status.routes()}
+        now = {name: r["state"] for name, r in routes().items()}
         for name, state in now.items():
             off = name.startswith("tools.") or name == "flow.trigger-search"
             assert state == ("off" if off else "active"), (name, state)
@@ -724,7 +726,8 @@ def test_late_installs_unknown_versions_and_all_switches_off() -> None:
         assert fast_crewai.enabled() and status.enabled
         registry = engine.registry()
         for route in status.routes():
-            assert route["state"] == "active", route
+            late = route["name"].startswith("imports.")
+            assert route["state"] == ("off" if late else "active"), route
         assert "applied after CrewAI's import" in routes()["tools.sanitize-tool-name"]["reason"]
         assert registry.stale_holders() == []
         held = [place for place, value in before.items() if value is users_own]
@@ -800,6 +803,8 @@ def test_the_environment_removes_just_what_it_names() -> None:
         for name, part in fast_crewai.status().components.items():
             for route in part["routes"]:
                 off = name in ("flow", "serialization")
+                if name == "imports":  # depends on the cache
+                    continue
                 assert route["state"] == ("off" if off else "active"), route
                 if off:
                     assert route["reason"] == f"disabled by the user ({name})"
@@ -822,4 +827,5 @@ def test_doctor_and_status_of_a_healthy_installation(tmp_path: Path) -> None:
     status = start("-W", "ignore", "-m", "fast_crewai", "status", "--json", cwd=tmp_path, env=env)
     assert status.returncode == 0
     answer = json.loads(status.stdout)
-    assert {r["state"] for p in answer["components"].values() for r in p["routes"]} == {"active"}
+    parts = [part for name, part in answer["components"].items() if name != "imports"]
+    assert {r["state"] for p in parts for r in p["routes"]} == {"active"}

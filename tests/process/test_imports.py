@@ -180,3 +180,37 @@ def test_a_fork_while_another_thread_holds_our_lock_can_still_import(stand_in: P
         os._exit(0)
     """)
     assert result.stdout == "7\n", result.stderr
+
+
+COLLECTOR = """
+    import gc, sys; sys.path.insert(0, {folder!r})
+    import fast_crewai; fast_crewai.install()
+    before, thresholds = gc.get_freeze_count(), gc.get_threshold()
+    {how}
+    (route,) = fast_crewai.status().components["imports"]["routes"][:1]
+    print(gc.get_freeze_count() > before, gc.get_threshold() == thresholds, route["state"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "frozen"),
+    [
+        ("import crewai", True),
+        ("import crewai.sub", True),
+        ("import outer", True),
+        ("exec('import crewai')", True),
+        ("(lambda: __import__('crewai'))()", False),
+        ("import threading; threading.Timer(9, print).start(); import crewai", False),
+        ("import gc; gc.disable(); import crewai", False),
+    ],
+)
+def test_only_a_program_that_has_just_begun_is_frozen(
+    stand_in: Path, how: str, frozen: bool
+) -> None:
+    (stand_in / "outer.py").write_text("import crewai\n")
+    program = (
+        COLLECTOR.format(folder=str(stand_in), how=how) + "\n    import os; sys.stdout.flush()"
+    )
+    result = run(program + "; os._exit(0)")
+    state = "waiting" if "disable" in how else "active"
+    assert result.stdout == f"{frozen} True {state}\n", result.stderr

@@ -12,6 +12,7 @@ LEVELS = {
     "_core": 0,
     "config": 0,
     "hooks": 0,
+    "imports": 1,
     "hooks.fingerprint": 1,
     "hooks.route": 1,
     "hooks.dispatch": 2,
