@@ -9,7 +9,8 @@ sets: chunk_findings
 A crew's memories are saved by a thread of their own, and what several of them need from the model
 is asked for at once, in more threads. A deep recall lists the scopes in the order in which their
 searches end, and explores them in that order: so only a memory with one scope is explored. The
-age of a memory has no weight: it would change the scores.
+age of a memory has no weight: it would change the scores. A crew counts its tokens before it waits
+for its memories: so the task waits for them, or theirs would be counted in some runs only.
 """
 
 from __future__ import annotations
@@ -104,7 +105,12 @@ def main() -> None:
         single.close()
 
         agent = Agent(role="Guide", goal="Describe", backstory="You know.", llm=llm)
-        task = Task(description="Describe the harbour.", expected_output="A line.", agent=agent)
+        task = Task(
+            description="Describe the harbour.",
+            expected_output="A line.",
+            agent=agent,
+            callback=lambda _: memory.drain_writes(),
+        )
         crew = Crew(agents=[agent], tasks=[task], memory=memory)
         print(crew.kickoff().raw)
         memory.drain_writes()

@@ -44,10 +44,10 @@ def _content(path: Path) -> dict[str, Any]:
         return {"binary": "not compared"}
     data = path.read_bytes()
     if data.startswith(b"SQLite format 3\x00"):
-        tables = _tables(path)
         if path.name == "chroma.sqlite3":  # Rust hash maps give its settings and rows their order
+            tables = _tables(path, layouts=False)
             return {"unordered tables": json.loads(json.dumps(tables, sort_keys=True))}
-        return {"tables": tables}
+        return {"tables": _tables(path)}
     if path.suffix == ".pkl":
         return {"pickle": _plain(pickle.loads(data))}
     try:
@@ -72,7 +72,7 @@ def _layout(text: str) -> dict[str, Any]:
     }
 
 
-def _tables(path: Path) -> dict[str, Any]:
+def _tables(path: Path, *, layouts: bool = True) -> dict[str, Any]:
     connection = sqlite3.connect(path)
     connection.text_factory = lambda data: data.decode("utf-8", "replace")
     try:
@@ -89,7 +89,10 @@ def _tables(path: Path) -> dict[str, Any]:
                 cursor = connection.execute(f"SELECT * FROM {quoted}")
             columns = [column[0] for column in cursor.description]
             content[name] = [
-                {column: _cell(value) for column, value in zip(columns, row, strict=True)}
+                {
+                    column: _cell(value, layout=layouts)
+                    for column, value in zip(columns, row, strict=True)
+                }
                 for row in cursor
             ]
         return content
@@ -97,13 +100,14 @@ def _tables(path: Path) -> dict[str, Any]:
         connection.close()
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any, *, layout: bool = True) -> Any:
     """A value of a row; JSON in a text is taken apart."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
-            return {"<json>": json.loads(value), "<layout>": _layout(value)}
+            content = {"<json>": json.loads(value)}
         except ValueError:
             return value
+        return content | {"<layout>": _layout(value)} if layout else content
     return _plain(value)
 
 
