@@ -60,7 +60,8 @@ class _Store:
         aiocache = sys.modules.get("aiocache")
         proven = getattr(aiocache, "__version__", None) == _AIOCACHE
         self._memory = _Memory(aiocache) if proven else None
-        self._loggers = [logging.getLogger(name) for name in ("asyncio", "aiocache.base")]
+        names = ("asyncio", "aiocache.base") if aiocache else ("asyncio",)
+        self._loggers = [logging.getLogger(name) for name in names]  # these exist already
 
     def has_none(self, *keys: tuple[str, Any]) -> None:
         """Whether no (prefix, id) has a file; raises Declined if it isn't sure."""
