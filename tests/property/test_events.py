@@ -1,5 +1,6 @@
 """Streams of events with handlers of all kinds, as CrewAI emits and records them and as we do."""
 
+import contextlib
 import contextvars
 import pickle
 import threading
@@ -8,6 +9,7 @@ import pytest
 from crewai import RuntimeState
 from crewai.events.event_bus import CrewAIEventsBus
 from crewai.events.event_listener import ConsoleFormatter, event_listener
+from crewai.events.types import task_events
 from crewai.events.types.logging_events import AgentLogsExecutionEvent
 from crewai.state.event_record import EventRecord
 from crewai.utilities.rw_lock import RWLock
@@ -50,14 +52,28 @@ def test_the_same_from_the_listeners_of_crewai(example):
     assert listeners.listened(emit, example) == expected
 
 
+def check_plainly(make, source, change=None, **differently):
+    example = {"events": [make], "verbose": False, "uuid": "u", "source": source}
+    example |= {"change": change, "telemetry": "off", "span": False, **differently}
+    with fast_crewai.disabled():
+        expected = listeners.listened(emit, example)
+    assert listeners.listened(emit, example) == expected, (make().type, example)
+
+
 @pytest.mark.parametrize("change", listeners.CHANGES)
 def test_the_same_from_altered_listeners(change):
     for make in listeners.OWN_EVENTS:
-        example = {"events": [make], "verbose": False, "uuid": "u", "source": "object"}
-        example["change"] = change
-        with fast_crewai.disabled():
-            expected = listeners.listened(emit, example)
-        assert listeners.listened(emit, example) == expected, make
+        check_plainly(make, "object", change)
+    for source, make in listeners.FITTING:
+        check_plainly(make, source, change)
+
+
+@pytest.mark.parametrize("source", listeners.SOURCES)
+def test_the_same_from_listeners_of_other_sources(source):
+    for _, make in listeners.FITTING:
+        check_plainly(make, source)
+        check_plainly(make, source, span=True)
+        check_plainly(make, source, telemetry="by environment")
 
 
 @pytest.fixture
@@ -92,6 +108,39 @@ def test_a_listener_of_the_user_is_called_in_its_thread(bus, monkeypatch):
     bus.on(AgentLogsExecutionEvent)(lambda *_: seen.append(threading.current_thread().name))
     assert threads_after(bus) == 1
     assert seen == ["CrewAISyncHandler_0"]
+
+
+@pytest.fixture
+def without_telemetry(bus, monkeypatch):
+    with contextlib.ExitStack() as stack:
+        telemetry = listeners.a_telemetry("off", [], stack.enter_context)
+        monkeypatch.setattr(event_listener, "_telemetry", telemetry)
+        silent(bus, monkeypatch)
+        yield bus
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("source", "make"), listeners.FITTING)
+def test_listeners_that_only_leave_notes_wake_no_thread(without_telemetry, source, make):
+    bus = without_telemetry
+    future = bus.emit(listeners.SOURCES[source](), make())
+    assert future.done() and bus._pending_futures == set()
+    assert len(bus._sync_executor._threads) == 0
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_notes_are_left_in_the_order_of_the_events(without_telemetry, monkeypatch):
+    bus, go = without_telemetry, threading.Event()
+    task = listeners.SOURCES["task"]()
+    spans = {}
+    monkeypatch.setattr(event_listener, "execution_spans", spans)
+    bus.on(task_events.TaskStartedEvent)(lambda *_: go.wait(30))
+    bus.emit(task, task_events.TaskStartedEvent(context=None))
+    done = bus.emit(task, task_events.TaskCompletedEvent(output=listeners.OUTPUT))
+    assert len(bus._sync_executor._threads) == 2  # it may come before, as without us
+    go.set()
+    done.result()
+    assert bus.flush()
 
 
 def in_thread(function, *arguments):

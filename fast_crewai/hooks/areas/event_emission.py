@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from fast_crewai.hooks.areas import rw_lock
-from fast_crewai.hooks.areas.idle_listeners import READS, IdleListeners
+from fast_crewai.hooks.areas.idle_listeners import LOADED, MORE, NOTES, READS, IdleListeners
 from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.route import Route, Site
 
@@ -33,7 +33,10 @@ def _emit(site: Site) -> Callable[..., Any]:
         return rw_lock.ShortRead(lock, condition)
 
     def submit(bus: Any, ctx: Any, source: Any, event: Any, handlers: Any, state: Any) -> Any:
-        if idle.are_all(bus, source, event, handlers):
+        work = idle.work_of(bus, source, event, handlers)
+        if work is not MORE:
+            if work is NOTES:
+                ctx.run(bus._call_handlers, source, event, handlers, state)
             done: Future[None] = Future()
             done.set_result(None)
             return done
@@ -54,12 +57,11 @@ def _emit(site: Site) -> Callable[..., Any]:
 EMIT = Route(
     name="events.emit",
     target=f"{_MODULE}:CrewAIEventsBus.emit",
-    why="three of four events per agent step wake a thread for listeners that do nothing",
+    why="most events wake a thread for listeners that do nothing, or next to it",
     build=_emit,
     reads=(
         *rw_lock.READS,
-        f"{_MODULE}:CrewAIEventsBus._call_handlers",
         *READS,
     ),
-    after="crewai.events.event_listener",
+    after=LOADED,
 )

@@ -3,17 +3,31 @@
 import contextlib
 import contextvars
 import inspect
+import os
 import re
 import threading
+import warnings
 from types import SimpleNamespace
 from unittest import mock
 
-from crewai import LLM, RuntimeState
+from crewai import LLM, Agent, BaseLLM, Crew, RuntimeState, Task
+from crewai.agents.agent_executor import AgentExecutor
 from crewai.agents.parser import AgentFinish
 from crewai.events import event_bus, event_listener
 from crewai.events.listeners.tracing.trace_listener import TraceCollectionListener
-from crewai.events.types import agent_events, logging_events, tool_usage_events
+from crewai.events.types import (
+    agent_events,
+    crew_events,
+    env_events,
+    flow_events,
+    logging_events,
+    task_events,
+    tool_usage_events,
+)
 from crewai.execution import _current_execution_uuid
+from crewai.hooks import llm_hooks
+from crewai.tasks.task_output import TaskOutput
+from crewai.telemetry.telemetry import CoreTelemetry, Telemetry
 from crewai.tools.tool_failure import ToolFailure
 from hypothesis import strategies as st
 
@@ -21,7 +35,21 @@ from strategies.events import THEN, Stream, own_bus, streams
 
 TOOL = {"tool_name": "t", "tool_args": {"a": 1}, "timestamp": THEN}
 FAILURE = ToolFailure(message="m")
+LITE = {"agent_info": {"role": "r"}}
+OUTPUT = TaskOutput(description="d", raw="o", agent="r")
+FITTING = [  # with the source that they usually have
+    ("crew", lambda: crew_events.CrewKickoffStartedEvent(crew_name=None, inputs={"a": 1})),
+    ("crew", lambda: crew_events.CrewKickoffCompletedEvent(crew_name="c", output=OUTPUT)),
+    ("task", lambda: task_events.TaskStartedEvent(context=None)),
+    ("task", lambda: task_events.TaskCompletedEvent(output=OUTPUT)),
+    ("flow", lambda: flow_events.FlowStartedEvent(flow_name="f")),
+    ("flow", lambda: flow_events.FlowFinishedEvent(flow_name="f", result=1, state={})),
+    ("object", lambda: agent_events.LiteAgentExecutionStartedEvent(**LITE, tools=[], messages="m")),
+    ("object", lambda: agent_events.LiteAgentExecutionCompletedEvent(**LITE, output="o")),
+    ("object", env_events.DefaultEnvEvent),
+]
 OWN_EVENTS = [
+    *(make for _, make in FITTING),
     lambda: logging_events.AgentLogsStartedEvent(agent_role="r"),
     lambda: logging_events.AgentLogsStartedEvent(agent_role="r", verbose=True),
     lambda: logging_events.AgentLogsExecutionEvent(agent_role="r", formatted_answer=1),
@@ -41,7 +69,25 @@ OWN_EVENTS = [
     lambda: tool_usage_events.ToolUsageErrorEvent(**TOOL, error="e"),
     lambda: agent_events.AgentExecutionStartedEvent.model_construct(agent=1, task=2),
     lambda: agent_events.AgentExecutionCompletedEvent.model_construct(agent=1, task=2),
+    lambda: agent_events.LiteAgentExecutionCompletedEvent(agent_info={"goal": "g"}, output="o"),
+    lambda: crew_events.CrewKickoffCompletedEvent(crew_name="c", output="text"),
+    env_events.CCEnvEvent,
+    env_events.CodexEnvEvent,
+    env_events.CursorEnvEvent,
 ]
+SOURCES = {
+    "object": object,
+    "LLM": lambda: object.__new__(LLM),
+    "crew": lambda: a_crew(Crew),
+    "a crew of the user's": lambda: a_crew(own(Crew)),
+    "task": lambda: a_crew(Crew).tasks[0],
+    "a task of the user's": lambda: a_crew(Crew, task=own(Task)).tasks[0],
+    "a task of another agent": lambda: a_crew(Crew, agent=own(Agent)).tasks[0],
+    "a task without agent": lambda: Task(description="d", expected_output="e"),
+    "flow": lambda: an_executor(True),
+    "a flow that shows its events": lambda: an_executor(False),
+    "a flow of the user's": lambda: an_executor(True, own(AgentExecutor)),
+}
 
 CHANGES = [
     None,
@@ -60,13 +106,21 @@ CHANGES = [
     "a listener of the user's",
     "a formatter that is looked up",
     "a verbosity that is looked up",
+    "a method of telemetry",
+    "a telemetry's own method",
+    "another telemetry",
+    "the environment's reader",
+    "the hooks' getter",
+    "a call of its own",
 ]
 listenings = st.fixed_dictionaries(
     {
         "events": st.lists(st.sampled_from(OWN_EVENTS), min_size=1, max_size=4),
         "verbose": st.sampled_from([False, False, True, 0]),
         "uuid": st.sampled_from(["u", "u", None]),
-        "source": st.sampled_from(["object", "object", "LLM"]),
+        "source": st.sampled_from(list(SOURCES)),
+        "telemetry": st.sampled_from(["off"] * 4 + ["by environment", "unreported", "on"]),
+        "span": st.sampled_from([False, False, True]),
         "change": st.sampled_from([None] * 6 + CHANGES),
     }
 )
@@ -77,12 +131,16 @@ emissions = st.tuples(st.just("stream"), streams.map(Stream)) | st.tuples(
 
 def listened(emit, example):
     """What CrewAI's console listener prints and its old trace collector collects."""
-    bus, log = own_bus(), []
+    bus, log = own_bus(), used
     listener = event_listener.event_listener
     formatter = event_listener.ConsoleFormatter(verbose=example["verbose"])
     formatter.print = lambda *what: log.append(("print", *map(type, what), kind_of_thread()))
-    bus._console = SimpleNamespace(print=lambda text: log.append(text))
-    source = {"object": object(), "LLM": object.__new__(LLM)}[example["source"]]
+    formatter.console = SimpleNamespace(print=formatter.print)
+    bus._console = SimpleNamespace(print=lambda text: log.append(without_ids(text)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of CrewAI's own fields
+        source = SOURCES[example["source"]]()
+    spans = {source: Span()} if example["span"] and isinstance(source, Task) else {}
 
     def collect(_, name, source, event):
         log.append(("trace", name, event.type, kind_of_thread()))
@@ -92,6 +150,9 @@ def listened(emit, example):
         for name in ("_handle_action_event", "_handle_trace_event"):
             enter(mock.patch.object(TraceCollectionListener, name, collect))
         enter(mock.patch.object(listener, "formatter", formatter))
+        enter(mock.patch.object(listener, "execution_spans", spans))
+        telemetry = a_telemetry(example["telemetry"], log, enter)
+        enter(mock.patch.object(listener, "_telemetry", telemetry))
         traces = TraceCollectionListener()
         listener.setup_listeners(bus)
         traces._register_action_event_handlers(bus)
@@ -111,15 +172,100 @@ def listened(emit, example):
                     log.append((type(error), str(error)))
             return [node.event.type for node in bus.runtime_state.event_record.nodes.values()]
 
+        used.clear()
         try:
             recorded = contextvars.Context().run(all_of_them)
         finally:
             bus.shutdown()
-    return sorted(map(repr, log)), recorded, bus._has_pending_events, formatter.__dict__.keys()
+    left = formatter.__dict__.keys(), [span is not None for span in spans.values()]
+    seen = sorted(map(repr, log)), recorded, bus._has_pending_events, notes_on(source)
+    return *seen, *left, getattr(telemetry, "_coding_agent_reported", None)
+
+
+def a_crew(crew, task=Task, agent=Agent):
+    worker = agent(role="r", goal="g", backstory="b", llm=Silent(model="m"))
+    tasks = [task(description="d", expected_output="e", agent=worker)]
+    return crew(agents=[worker], tasks=tasks)
+
+
+def own(kind):
+    """A subclass of the user's, which notes in which thread it is used."""
+
+    def read(self, name):
+        if name in USED:
+            used.append((name, kind_of_thread()))
+        return kind.__getattribute__(self, name)
+
+    return type("Own", (kind,), {"__getattribute__": read})
+
+
+USED = ("share_crew", "agent", "crew", "role", "_is_conversational_enabled")
+used = []
+
+
+class Span:
+    def __bool__(self):
+        used.append(("span", kind_of_thread()))
+        return True
+
+
+def an_executor(quiet, kind=AgentExecutor):
+    agent = Agent(role="r", goal="g", backstory="b", llm=Silent(model="m"), executor_class=kind)
+    agent.create_agent_executor(tools=[])
+    agent.agent_executor.suppress_flow_events = quiet
+    return agent.agent_executor
+
+
+class Silent(BaseLLM):
+    def call(self, *_, **__):
+        return ""
+
+
+def a_telemetry(state, log, enter):
+    """CrewAI's, which notes in which thread a span is asked for."""
+    disabled = {"CREWAI_DISABLE_VERSION_CHECK": "true"}
+    if state == "by environment":
+        disabled["CREWAI_DISABLE_TELEMETRY"] = "true"
+    kept = {name: value for name, value in os.environ.items() if name not in SWITCHES}
+    enter(mock.patch.dict(os.environ, {**kept, **disabled}, clear=True))
+
+    def get_tracer(name):
+        log.append(("tracer", kind_of_thread()))
+        raise ValueError("no tracer")
+
+    made = object.__new__(Telemetry)
+    made.__dict__.update(
+        ready=state in ("on", "by environment"),
+        trace_set=False,
+        _initialized=True,
+        _coding_agent_reported=state != "unreported",
+        _coding_agent_lock=threading.Lock(),
+        provider=SimpleNamespace(get_tracer=get_tracer),
+    )
+    return made
+
+
+SWITCHES = ("OTEL_SDK_DISABLED", "CREWAI_DISABLE_TELEMETRY", "CREWAI_DISABLE_TRACKING")
+NOTES = ("_execution_span", "_telemetry_started_at", "_telemetry_turn_error")
+
+
+def notes_on(source):
+    """What listeners leave on a crew or a flow; the time only as such."""
+    return [repr(type(getattr(source, name, "nothing"))) for name in NOTES]
+
+
+def without_ids(text):
+    return re.sub(r"0x[0-9a-f]+", "0x", str(text))
 
 
 def kind_of_thread():
     return re.split(r"[-_]", threading.current_thread().name)[0]
+
+
+SPANS = (
+    *("crew_execution_span", "end_crew", "crew_completed_span", "feature_usage_span"),
+    *("flow_execution_span", "flow_completed_span", "task_started", "env_context_span"),
+)
 
 
 def alter(change, bus, formatter, listener, log, enter):
@@ -144,6 +290,8 @@ def alter(change, bus, formatter, listener, log, enter):
         listener.formatter = kind(verbose=False)
     elif change == "a formatter's method":
         formatter.handle_agent_logs_started = formatter.handle_tool_usage_started = noted
+        formatter.handle_crew_started = formatter.handle_task_status = noted
+        formatter.handle_lite_agent_execution = noted
     elif change == "a formatter's own method":
         enter(mock.patch.object(type(formatter), "handle_agent_logs_execution", noted))
         enter(mock.patch.object(type(formatter), "handle_tool_usage_started", noted))
@@ -180,6 +328,21 @@ def alter(change, bus, formatter, listener, log, enter):
     elif change == "a formatter that is looked up":
         looked = looked_up(formatter, noted)
         enter(mock.patch.object(type(listener), "formatter", looked, create=True))
+    elif change == "a method of telemetry":
+        for name in SPANS:
+            enter(mock.patch.object(Telemetry, name, noted))
+    elif change == "a telemetry's own method":
+        for name in SPANS:
+            setattr(listener._telemetry, name, noted)
+    elif change == "another telemetry":
+        listener._telemetry = mock.Mock(**{f"{name}.side_effect": noted for name in SPANS})
+    elif change == "the environment's reader":
+        listener._telemetry.ready = True
+        enter(mock.patch.object(CoreTelemetry, "_env_flag_enabled", lambda *_: noted() or True))
+    elif change == "the hooks' getter":
+        enter(mock.patch.object(llm_hooks, "get_before_llm_call_hooks", noted))
+    elif change == "a call of its own":
+        bus._call_handlers = noted
     elif change == "a verbosity that is looked up":
         looked = looked_up(formatter.verbose, noted)
         enter(mock.patch.object(type(formatter), "verbose", looked, create=True))
