@@ -10,7 +10,9 @@ from crewai import RuntimeState
 from crewai.events.event_bus import CrewAIEventsBus
 from crewai.events.event_listener import ConsoleFormatter, event_listener
 from crewai.events.types import task_events
+from crewai.events.types.llm_events import LLMCallCompletedEvent
 from crewai.events.types.logging_events import AgentLogsExecutionEvent
+from crewai.flow import runtime
 from crewai.state.event_record import EventRecord
 from crewai.utilities.rw_lock import RWLock
 from hypothesis import HealthCheck, given, settings
@@ -55,6 +57,7 @@ def test_the_same_from_the_listeners_of_crewai(example):
 def check_plainly(make, source, change=None, **differently):
     example = {"events": [make], "verbose": False, "uuid": "u", "source": source}
     example |= {"change": change, "telemetry": "off", "span": False, **differently}
+    example = {"flow": "f", "streams": False, **example}
     with fast_crewai.disabled():
         expected = listeners.listened(emit, example)
     assert listeners.listened(emit, example) == expected, (make().type, example)
@@ -73,6 +76,7 @@ def test_the_same_from_listeners_of_other_sources(source):
     for _, make in listeners.FITTING:
         check_plainly(make, source)
         check_plainly(make, source, span=True)
+        check_plainly(make, source, streams=True, verbose=True)
         check_plainly(make, source, telemetry="by environment")
 
 
@@ -126,6 +130,19 @@ def test_listeners_that_only_leave_notes_wake_no_thread(without_telemetry, sourc
     future = bus.emit(listeners.SOURCES[source](), make())
     assert future.done() and bus._pending_futures == set()
     assert len(bus._sync_executor._threads) == 0
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_nobody_waits_for_a_count_that_is_being_read(without_telemetry, monkeypatch):
+    bus, flow = without_telemetry, listeners.an_executor(True)
+    monkeypatch.setattr(runtime, "crewai_event_bus", bus)
+    flow._attach_usage_aggregation_listener()
+    with flow._usage_metrics_lock:
+        event = LLMCallCompletedEvent(**listeners.CALL, usage={"prompt_tokens": 3})
+        thread = in_thread(contextvars.copy_context().run, bus.emit, None, event)
+        assert not thread.is_alive()
+    thread.join(30)
+    assert bus.flush() and flow.usage_metrics.prompt_tokens == 3
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

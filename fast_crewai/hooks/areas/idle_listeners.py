@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from fast_crewai.hooks.areas import idle_telemetry
+from fast_crewai.hooks.areas import idle_telemetry, usage_listener
 from fast_crewai.hooks.route import TargetError, locate
 
 _LISTENER = "crewai.events.event_listener"
@@ -45,6 +45,7 @@ _PRINTS = (
     "handle_task_started",
     "handle_task_status",
     "handle_lite_agent_execution",
+    "handle_llm_stream_completed",
 )
 READS = (
     f"{_LISTENER}:EventListener.setup_listeners",
@@ -56,6 +57,7 @@ READS = (
     f"{_CONSOLE}:ConsoleFormatter.should_render_success_panel",
     "crewai.events.event_bus:CrewAIEventsBus._call_handlers",  # compared by the dispatcher
     *_HOOKS,
+    *usage_listener.READS,
     *idle_telemetry.READS,
 )
 
@@ -75,6 +77,8 @@ _EVENTS: dict[str, tuple[str, ...]] = {
     "task_events:TaskCompletedEvent": ("on_task_completed",),
     "flow_events:FlowStartedEvent": ("on_flow_started",),
     "flow_events:FlowFinishedEvent": ("on_flow_finished",),
+    "llm_events:LLMCallStartedEvent": ("on_llm_call_started",),
+    "llm_events:LLMCallCompletedEvent": ("on_llm_call_completed",),
     "env_events:DefaultEnvEvent": ("on_default_env",),
     "env_events:CCEnvEvent": ("on_cc_env",),
     "env_events:CodexEnvEvent": ("on_codex_env",),
@@ -135,6 +139,13 @@ class IdleListeners:
             for name in handlers:
                 self._codes.append(own[name])
                 checks[id(own[name])] = self._check(name, own[name])
+
+        usage = usage_listener.UsageListener(_inner)
+        self._codes.append(usage.code)
+        counted = self._checks[_class(usage_listener.EVENT)]
+        counted[id(usage.code)] = lambda handler, _, event: (
+            NOTES if usage.only_counts(handler, event) else MORE
+        )
 
     def _check(self, name: str, code: types.CodeType) -> Check:
         """The method for the handler, given CrewAI's listener instead of the handler."""
@@ -269,6 +280,15 @@ class IdleListeners:
     def _lite_agent_execution(self, listener: Any, source: Any, event: Any) -> int:
         info = event.__dict__["agent_info"]
         return NOTES if type(info) is dict and self._is_silent(listener) else MORE
+
+    def _llm_call_started(self, listener: Any, source: Any, event: Any) -> int:
+        return NOTES
+
+    def _llm_call_completed(self, listener: Any, source: Any, event: Any) -> int:
+        formatter = self._prints(listener)
+        if formatter is None or formatter.__dict__["_streaming_live"] is not None:
+            return MORE
+        return NOTES
 
     def _env(self, listener: Any, source: Any, event: Any) -> int:
         return NOTES if self._records_nothing(listener) else MORE

@@ -20,23 +20,38 @@ from crewai.events.types import (
     crew_events,
     env_events,
     flow_events,
+    llm_events,
     logging_events,
     task_events,
     tool_usage_events,
 )
 from crewai.execution import _current_execution_uuid
+from crewai.flow import runtime
 from crewai.hooks import llm_hooks
 from crewai.tasks.task_output import TaskOutput
 from crewai.telemetry.telemetry import CoreTelemetry, Telemetry
 from crewai.tools.tool_failure import ToolFailure
+from crewai.types import usage_metrics
+from crewai.types.usage_metrics import UsageMetrics
 from hypothesis import strategies as st
 
 from strategies.events import THEN, Stream, own_bus, streams
 
 TOOL = {"tool_name": "t", "tool_args": {"a": 1}, "timestamp": THEN}
 FAILURE = ToolFailure(message="m")
+CALL = {"call_id": "i", "response": "r", "call_type": llm_events.LLMCallType.LLM_CALL}
 LITE = {"agent_info": {"role": "r"}}
 OUTPUT = TaskOutput(description="d", raw="o", agent="r")
+
+
+class Tokens:
+    """A number of the user's."""
+
+    def __int__(self):
+        used.append(("int", kind_of_thread()))
+        return 7
+
+
 FITTING = [  # with the source that they usually have
     ("crew", lambda: crew_events.CrewKickoffStartedEvent(crew_name=None, inputs={"a": 1})),
     ("crew", lambda: crew_events.CrewKickoffCompletedEvent(crew_name="c", output=OUTPUT)),
@@ -47,6 +62,9 @@ FITTING = [  # with the source that they usually have
     ("object", lambda: agent_events.LiteAgentExecutionStartedEvent(**LITE, tools=[], messages="m")),
     ("object", lambda: agent_events.LiteAgentExecutionCompletedEvent(**LITE, output="o")),
     ("object", env_events.DefaultEnvEvent),
+    ("object", lambda: llm_events.LLMCallStartedEvent(call_id="i", messages="m")),
+    ("object", lambda: llm_events.LLMCallCompletedEvent(**CALL, usage={"prompt_tokens": 3})),
+    ("object", lambda: llm_events.LLMCallCompletedEvent(**CALL)),
 ]
 OWN_EVENTS = [
     *(make for _, make in FITTING),
@@ -71,6 +89,10 @@ OWN_EVENTS = [
     lambda: agent_events.AgentExecutionCompletedEvent.model_construct(agent=1, task=2),
     lambda: agent_events.LiteAgentExecutionCompletedEvent(agent_info={"goal": "g"}, output="o"),
     lambda: crew_events.CrewKickoffCompletedEvent(crew_name="c", output="text"),
+    lambda: llm_events.LLMCallCompletedEvent(**CALL, usage={"prompt_tokens": Tokens()}),
+    lambda: llm_events.LLMCallCompletedEvent(
+        **CALL, usage={"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": Tokens()}}
+    ),
     env_events.CCEnvEvent,
     env_events.CodexEnvEvent,
     env_events.CursorEnvEvent,
@@ -112,6 +134,8 @@ CHANGES = [
     "the environment's reader",
     "the hooks' getter",
     "a call of its own",
+    "the counting",
+    "the reading of counts",
 ]
 listenings = st.fixed_dictionaries(
     {
@@ -121,6 +145,8 @@ listenings = st.fixed_dictionaries(
         "source": st.sampled_from(list(SOURCES)),
         "telemetry": st.sampled_from(["off"] * 4 + ["by environment", "unreported", "on"]),
         "span": st.sampled_from([False, False, True]),
+        "flow": st.sampled_from(["f", "f", "another", None]),  # whose model calls they are
+        "streams": st.sampled_from([False, False, True]),
         "change": st.sampled_from([None] * 6 + CHANGES),
     }
 )
@@ -139,7 +165,7 @@ def listened(emit, example):
     bus._console = SimpleNamespace(print=lambda text: log.append(without_ids(text)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of CrewAI's own fields
-        source = SOURCES[example["source"]]()
+        source, flow = SOURCES[example["source"]](), an_executor(True)
     spans = {source: Span()} if example["span"] and isinstance(source, Task) else {}
 
     def collect(_, name, source, event):
@@ -153,6 +179,12 @@ def listened(emit, example):
         enter(mock.patch.object(listener, "execution_spans", spans))
         telemetry = a_telemetry(example["telemetry"], log, enter)
         enter(mock.patch.object(listener, "_telemetry", telemetry))
+        if example["streams"]:
+            formatter._streaming_live = SimpleNamespace(stop=lambda: log.append(kind_of_thread()))
+        listener.text_stream, listener.next_chunk = "a text", 7
+        flow._flow_match_id = "f"
+        with mock.patch.object(runtime, "crewai_event_bus", bus):
+            flow._attach_usage_aggregation_listener()
         traces = TraceCollectionListener()
         listener.setup_listeners(bus)
         traces._register_action_event_handlers(bus)
@@ -162,6 +194,7 @@ def listened(emit, example):
 
         def all_of_them():
             _current_execution_uuid.set(example["uuid"])
+            runtime.current_flow_id.set(example["flow"])
             bus.set_runtime_state(RuntimeState(root=[]))
             for make in example["events"]:
                 try:
@@ -177,7 +210,14 @@ def listened(emit, example):
             recorded = contextvars.Context().run(all_of_them)
         finally:
             bus.shutdown()
-    left = formatter.__dict__.keys(), [span is not None for span in spans.values()]
+    text = getattr(listener.text_stream, "getvalue", str)(), listener.next_chunk
+    state = {**vars(formatter), "console": None, "print": None, "_streaming_live": None}
+    left = (
+        without_ids(state),
+        text,
+        flow.usage_metrics,
+        [span is not None for span in spans.values()],
+    )
     seen = sorted(map(repr, log)), recorded, bus._has_pending_events, notes_on(source)
     return *seen, *left, getattr(telemetry, "_coding_agent_reported", None)
 
@@ -341,6 +381,10 @@ def alter(change, bus, formatter, listener, log, enter):
         enter(mock.patch.object(CoreTelemetry, "_env_flag_enabled", lambda *_: noted() or True))
     elif change == "the hooks' getter":
         enter(mock.patch.object(llm_hooks, "get_before_llm_call_hooks", noted))
+    elif change == "the counting":
+        enter(mock.patch.object(UsageMetrics, "add_usage_metrics", noted))
+    elif change == "the reading of counts":
+        enter(mock.patch.object(usage_metrics, "_first_int", lambda *_: noted() or 0))
     elif change == "a call of its own":
         bus._call_handlers = noted
     elif change == "a verbosity that is looked up":
