@@ -19,6 +19,8 @@ _READING = "self._rwlock.r_locked()"
 _SUBMIT = (
     "self._sync_executor.submit(ctx.run, self._call_handlers, source, event, sync_handlers, state)"
 )
+_FINISHED = "FINISHED"  # what concurrent.futures calls it
+_set_result = Future.set_result
 
 
 def _emit(site: Site) -> Callable[..., Any]:
@@ -34,21 +36,36 @@ def _emit(site: Site) -> Callable[..., Any]:
 
     def submit(bus: Any, ctx: Any, source: Any, event: Any, handlers: Any, state: Any) -> Any:
         if idle.are_all(bus, source, event, handlers):
-            done: Future[None] = Future()
-            done.set_result(None)
-            return done
+            return _done()
         return bus._sync_executor.submit(
             ctx.run, bus._call_handlers, source, event, handlers, state
         )
+
+    def track(bus: Any, future: Any) -> Any:
+        """Note a future until it is done; one that is, would be forgotten at once."""
+        if type(future) is Future and future._state == _FINISHED:
+            return future
+        return bus._track_future(future)
 
     return recompiled(
         site.original,
         {
             _READING: "_fc_reading(self)",
             _SUBMIT: "_fc_submit(self, ctx, source, event, sync_handlers, state)",
+            "self._track_future": "_fc_track",
         },
-        {"_fc_reading": reading, "_fc_submit": submit},
+        {"_fc_reading": reading, "_fc_submit": submit, "_fc_track": track},
     )
+
+
+def _done() -> Future[None]:
+    """A future whose work is done, and for which nobody can wait yet."""
+    done: Future[None] = Future()
+    if Future.set_result is _set_result:
+        done._state = _FINISHED  # and its result is None
+    else:
+        done.set_result(None)
+    return done
 
 
 EMIT = Route(
@@ -59,6 +76,7 @@ EMIT = Route(
     reads=(
         *rw_lock.READS,
         f"{_MODULE}:CrewAIEventsBus._call_handlers",
+        f"{_MODULE}:CrewAIEventsBus._track_future",
         *READS,
     ),
     after="crewai.events.event_listener",

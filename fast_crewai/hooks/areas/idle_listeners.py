@@ -124,8 +124,9 @@ class IdleListeners:
         listener = handler.__closure__[0].cell_contents
         if type(listener) is not self._owner:
             return None
-        if any("formatter" in owner.__dict__ for owner in self._owner.__mro__):
-            return None
+        for owner in self._owner.__mro__:
+            if "formatter" in owner.__dict__:
+                return None
         formatter, kind = listener.__dict__["formatter"], self._formatter
         if type(formatter) is not kind or handler.__dict__:
             return None
