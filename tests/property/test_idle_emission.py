@@ -47,6 +47,8 @@ def test_a_patched_set_result_is_called(monkeypatch):
     called = []
     set_result = Future.set_result
     monkeypatch.setattr(
-        Future, "set_result", lambda future, value: called.append(value) or set_result(future, value)
+        Future,
+        "set_result",
+        lambda future, value: called.append(value) or set_result(future, value),
     )
     assert event_emission._done().done() and called == [None]
