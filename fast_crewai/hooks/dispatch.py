@@ -22,7 +22,7 @@ from fast_crewai.hooks.route import Route, Site, TargetError, locate, undecorate
 logger = logging.getLogger("fast_crewai")
 
 _OURS = "__fast_crewai_route__"
-_ACTIVE = "__fast_crewai_active__"
+ACTIVE_MARK = "__fast_crewai_active__"
 _STARS: dict[Any, str] = {
     inspect.Parameter.VAR_POSITIONAL: "*",
     inspect.Parameter.VAR_KEYWORD: "**",
@@ -165,7 +165,7 @@ class Dispatcher:
     def switch(self, active: bool) -> None:
         """Fast, or straight to the original: also for whoever still holds our function."""
         self.function.__code__ = self._codes[active]
-        setattr(self.function, _ACTIVE, active)
+        setattr(self.function, ACTIVE_MARK, active)
         if self.site.inherited:  # nobody holds it, and without ours the look-up is direct
             if not active:
                 self.take_away()
@@ -204,7 +204,7 @@ def is_ours(value: Any) -> bool:
 
 def is_active(value: Any) -> bool:
     """Whether it is one of ours, and takes the fast way."""
-    return is_ours(value) and bool(getattr(value, _ACTIVE, False))
+    return is_ours(value) and bool(getattr(value, ACTIVE_MARK, False))
 
 
 def _inherited(site: Site) -> Callable[..., Any]:

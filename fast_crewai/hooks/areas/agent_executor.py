@@ -12,7 +12,6 @@ not between two methods while other work waits for a worker, so nobody waits lon
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import sys
 import threading
@@ -23,10 +22,11 @@ from functools import partial
 from typing import Any
 
 from fast_crewai._core import Declined, find_triggered_in
+from fast_crewai.hooks.areas.flow_binding import signature_reader
 from fast_crewai.hooks.areas.flow_methods import SAVING, saves_nothing, two_turns
 from fast_crewai.hooks.areas.recompile import keeps_plainly, recompiled
 from fast_crewai.hooks.areas.worker_threads import as_from_a_future, in_worker, is_own
-from fast_crewai.hooks.dispatch import is_active, original_of
+from fast_crewai.hooks.dispatch import ACTIVE_MARK, is_ours, original_of
 from fast_crewai.hooks.route import Route, Site
 
 _RUNTIME = "crewai.flow.runtime"
@@ -252,6 +252,7 @@ class _Engine:
     def __init__(self, site: Site) -> None:
         self._flow = site.namespace
         self._saving = vars(site.namespace)["_persist_method_completion"]
+        self._finder: Any = None  # the dispatcher of the search for triggered methods
         self.clear = self._copy("_clear_or_listeners", {})
         self.rearm = self._copy(
             "_rearm_or_listeners_for_trigger",
@@ -313,11 +314,13 @@ class _Engine:
         self.listener = self._copy(
             "_execute_single_listener",
             {
+                "inspect.signature(method)": "_fc_signature(method)",
                 "self._clear_or_listeners": "_fc_clear",
                 "self._execute_listeners": "_fc_listeners",
                 "self._execute_method": "_fc_method",
                 "self._execute_start_method": "_fc_start",
             },
+            _fc_signature=signature_reader(site.module),
             _fc_clear=self.clear,
             _fc_listeners=self._listeners,
             _fc_method=self.method,
@@ -330,9 +333,14 @@ class _Engine:
         return recompiled(original_of(vars(self._flow)[name]), replaced, functions, PRIVATE)
 
     def _find(self, flow: Any, trigger: Any, router_only: Any) -> Any:
-        if is_active(vars(self._flow).get("_find_triggered_methods")):
-            with contextlib.suppress(Declined):
-                return find_triggered_in(flow.__pydantic_private__, trigger, router_only)
+        found = self._flow.__dict__["_find_triggered_methods"]
+        if found is self._finder or is_ours(found):
+            self._finder = found
+            if found.__dict__[ACTIVE_MARK]:
+                try:
+                    return find_triggered_in(flow.__pydantic_private__, trigger, router_only)
+                except Declined:
+                    pass
         return flow._find_triggered_methods(trigger, router_only=router_only)
 
     def _listener(self, flow: Any, name: Any, *given: Any) -> Any:

@@ -14,5 +14,6 @@ ROUTES = (
     private_attributes("agents", "crewai.agents.agent_builder.base_agent:BaseAgent"),
     private_attributes("agents", "crewai.crew:Crew"),
     private_attributes("agents", "crewai.llms.base_llm:BaseLLM"),
+    private_attributes("agents", "crewai.security.fingerprint:Fingerprint"),
     *token_preflight.ROUTES,
 )

@@ -19,6 +19,8 @@ _READING = "self._rwlock.r_locked()"
 _SUBMIT = (
     "self._sync_executor.submit(ctx.run, self._call_handlers, source, event, sync_handlers, state)"
 )
+_FINISHED = "FINISHED"  # what concurrent.futures calls it
+_set_result = Future.set_result
 
 
 def _emit(site: Site) -> Callable[..., Any]:
@@ -40,18 +42,37 @@ def _emit(site: Site) -> Callable[..., Any]:
             done: Future[None] = Future()
             done.set_result(None)
             return done
+        if idle.are_all(bus, source, event, handlers):
+            return _done()
         return bus._sync_executor.submit(
             ctx.run, bus._call_handlers, source, event, handlers, state
         )
+
+    def track(bus: Any, future: Any) -> Any:
+        """Note a future until it is done; one that is, would be forgotten at once."""
+        if type(future) is Future and future._state == _FINISHED:
+            return future
+        return bus._track_future(future)
 
     return recompiled(
         site.original,
         {
             _READING: "_fc_reading(self)",
             _SUBMIT: "_fc_submit(self, ctx, source, event, sync_handlers, state)",
+            "self._track_future": "_fc_track",
         },
-        {"_fc_reading": reading, "_fc_submit": submit},
+        {"_fc_reading": reading, "_fc_submit": submit, "_fc_track": track},
     )
+
+
+def _done() -> Future[None]:
+    """A future whose work is done, and for which nobody can wait yet."""
+    done: Future[None] = Future()
+    if Future.set_result is _set_result:
+        done._state = _FINISHED  # and its result is None
+    else:
+        done.set_result(None)
+    return done
 
 
 EMIT = Route(
@@ -61,6 +82,8 @@ EMIT = Route(
     build=_emit,
     reads=(
         *rw_lock.READS,
+        f"{_MODULE}:CrewAIEventsBus._call_handlers",
+        f"{_MODULE}:CrewAIEventsBus._track_future",
         *READS,
     ),
     after=LOADED,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from fast_crewai._core import Declined
 from fast_crewai.hooks.route import Route, Site
 
 _WRAPPERS = "crewai.flow.flow_wrappers"
+_KINDS = ("StartMethod", "ListenMethod", "RouterMethod", "FlowMethod")
 _SIGNATURE: Any = inspect.Signature
 _PARAMETER: Any = inspect.Parameter
 _EMPTY = inspect.Parameter.empty
@@ -136,7 +138,7 @@ def _beyond(function: types.FunctionType, place: int, name: str) -> tuple[Any, A
 
 def _get(site: Site) -> Callable[..., Any]:
     module: Any = site.module
-    classes = (module.StartMethod, module.ListenMethod, module.RouterMethod, module.FlowMethod)
+    classes = tuple(getattr(module, name) for name in _KINDS)
     taken: tuple[str, ...] = functools.WRAPPER_ASSIGNMENTS
     signature_of, update = inspect.signature, functools.update_wrapper
     is_coroutine_function = inspect.iscoroutinefunction
@@ -184,6 +186,23 @@ def _get(site: Site) -> Callable[..., Any]:
         return bound
 
     return get
+
+
+def signature_reader(runtime: Any) -> Callable[[Any], Any]:
+    """``inspect.signature`` for methods of flows, whose wrappers tell it."""
+    wrappers: Any = sys.modules[_WRAPPERS]
+    kinds = frozenset(vars(wrappers)[name] for name in _KINDS)
+    signature_of, globals_ = inspect.signature, vars(runtime)
+
+    def signature(method: Any) -> Any:
+        inspecting = globals_["inspect"]
+        if type(method) in kinds and inspecting.signature is signature_of:
+            told = getattr(method, "__signature__", None)
+            if type(told) is _SIGNATURE:
+                return told
+        return inspecting.signature(method)
+
+    return signature
 
 
 def _mark_coroutine(bound: Any) -> None:

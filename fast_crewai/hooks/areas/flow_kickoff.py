@@ -1,7 +1,8 @@
-"""The end of every flow: waiting for memory and for event handlers where nothing is waited for.
+"""The end of every flow: waiting for memory and for event handlers.
 
-``Flow.kickoff_async`` sends both waits to a worker thread, also when there is no memory to save
-and no handler at work. The rest is CrewAI's own code, compiled again.
+``Flow.kickoff_async`` waits for each handler by itself (``event_futures``), then in a worker
+thread for memory and for all handlers, also when there is nothing to save and no handler at work.
+The rest is CrewAI's own code, compiled again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from fast_crewai.hooks.areas.event_futures import waiting_for_all
 from fast_crewai.hooks.areas.flow_methods import two_turns
 from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.dispatch import original_of
@@ -19,6 +21,7 @@ _RUNTIME = "crewai.flow.runtime"
 _BUS = "crewai.events.event_bus"
 _MEMORY = "crewai.memory.unified_memory"
 
+_HANDLERS = "asyncio.gather(*[asyncio.wrap_future(f) for f in self._event_futures])"
 _to_thread = asyncio.to_thread
 
 
@@ -49,27 +52,25 @@ def _kickoff_async(site: Site) -> Callable[..., Any]:
             and not (bus._has_pending_events and bus._pending_futures)
         )
 
-    async def drain(flow: Any) -> None:
+    async def wait(nothing: Callable[[Any], bool], owner: Any, method: str) -> None:
         to_thread = module.asyncio.to_thread
-        if to_thread is _to_thread and _tells(nothing_to_save, flow):
+        if to_thread is _to_thread and _tells(nothing, owner):
             await two_turns()
         else:
-            await to_thread(flow._drain_memory_writes)
-
-    async def flush(bus: Any) -> None:
-        to_thread = module.asyncio.to_thread
-        if to_thread is _to_thread and _tells(nothing_at_work, bus):
-            await two_turns()
-        else:
-            await to_thread(bus.flush)
+            await to_thread(getattr(owner, method))
 
     return recompiled(
         site.original,
         {
             "asyncio.to_thread(self._drain_memory_writes)": "_fc_drain(self)",
             "asyncio.to_thread(crewai_event_bus.flush)": "_fc_flush(crewai_event_bus)",
+            _HANDLERS: "_fc_handlers(self._event_futures)",
         },
-        {"_fc_drain": drain, "_fc_flush": flush},
+        {
+            "_fc_drain": lambda flow: wait(nothing_to_save, flow, "_drain_memory_writes"),
+            "_fc_flush": lambda bus: wait(nothing_at_work, bus, "flush"),
+            "_fc_handlers": waiting_for_all(module),
+        },
     )
 
 

@@ -120,6 +120,8 @@ CHANGES = [
     "a formatter's own method",
     "a formatter's class",
     "a safe call of its own",
+    "a note of its own",
+    "a class's note of its own",
     "a handler's signature",
     "the uuid's getter",
     "the pool",
@@ -200,7 +202,8 @@ def listened(emit, example):
                 try:
                     future = emit(bus, source, make())
                     bus.flush()
-                    log.append(future if future is None else future.result())
+                    log.append(future if future is None else (future.result(), vars(future).keys()))
+                    log.append(len(bus._pending_futures))
                 except Exception as error:
                     log.append((type(error), str(error)))
             return [node.event.type for node in bus.runtime_state.event_record.nodes.values()]
@@ -341,6 +344,11 @@ def alter(change, bus, formatter, listener, log, enter):
             getattr(listener.formatter, name).side_effect = noted
     elif change == "a safe call of its own":
         enter(mock.patch.object(event_bus, "is_call_handler_safe", noted))
+    elif change == "a note of its own":
+        bus._track_future = lambda future: noted(future) or future
+    elif change == "a class's note of its own":
+        track = lambda self, future: noted(self, future) or future  # noqa: E731
+        enter(mock.patch.object(type(bus), "_track_future", track))
     elif change == "a handler's signature":
         for kind in kinds:
             for handler in bus._sync_handlers[kind]:

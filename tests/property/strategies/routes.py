@@ -67,11 +67,13 @@ def private_attributes(owner: type) -> Case:
     abstract = dict.fromkeys(getattr(owner, "__abstractmethods__", ()), lambda *_a, **_k: None)
     concrete: Any = type(f"Concrete{owner.__name__}", (owner,), {**abstract, "_own": 1})
     names = sorted(concrete.__private_attributes__)
+    root: list[Any] = [[]] if "root" in concrete.model_fields else []
     others = ["model_config", "_missing", "missing", "__deepcopy__", "", *concrete.model_fields]
 
     def read(function: Callable[..., Any], example: tuple[str, str]) -> Any:
         damage, name = example
-        instance = concrete.model_construct() if damage != "bare" else concrete.__new__(concrete)
+        bare = damage == "bare"
+        instance = concrete.__new__(concrete) if bare else concrete.model_construct(*root)
         if damage == "emptied":
             instance.__pydantic_private__.clear()
         elif damage == "none":
