@@ -94,7 +94,10 @@ def go(folder: Path, writers: dict[str, subprocess.Popen[str]]) -> None:
 def check(folder: Path, acknowledged: list[list[str]]) -> None:
     """Every acknowledged write is there, once a state, and both databases are whole."""
     outputs = folder / "latest_kickoff_task_outputs.db"
-    wanted = {"output": "task_id FROM latest_kickoff_task_outputs", "state": "flow_uuid FROM flow_states"}
+    wanted = {
+        "output": "task_id FROM latest_kickoff_task_outputs",
+        "state": "flow_uuid FROM flow_states",
+    }
     for kind, path in (("output", outputs), ("state", folder / "flows.db")):
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -235,9 +238,10 @@ def test_a_copy_of_the_file_has_every_write(tmp_path: Path) -> None:
 def test_others_are_not_kept_out(tmp_path: Path) -> None:
     text = """
         with closing(sqlite3.connect(store.db_path, timeout=0)) as other:
-            other.execute("SELECT * FROM latest_kickoff_task_outputs").fetchall()
+            count = "SELECT count(*) FROM latest_kickoff_task_outputs"
+            other.execute(count).fetchall()
             add("1")  # shared, as CrewAI does it
-            assert other.execute("SELECT count(*) FROM latest_kickoff_task_outputs").fetchall() == [(1,)]
+            assert other.execute(count).fetchall() == [(1,)]
             with other:
                 other.execute("DELETE FROM latest_kickoff_task_outputs")
         assert not any(alone)

@@ -15,7 +15,6 @@ import weakref
 from typing import Any
 
 
-
 class _Alone(sqlite3.Connection):
     """It ends with ``close``: a cursor in somebody's traceback would keep the file locked."""
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 _MEMORY = "/dev/shm"
+_connect = sqlite3.connect
 _VALUES = st.sampled_from(
     [{}, {"raw": "a" * 9000}, {"raw": "é"}, {"x": [1, None]}, {"x": {1, 2}}, {"x": object()}]
 )
@@ -164,8 +165,7 @@ def _rows(connection: sqlite3.Connection, table: str) -> Any:
     names = [column[0] for column in cursor.description]
     times = {"timestamp", "created_at"}
     return [
-        {n: type(v) if n in times else v for n, v in zip(names, row, strict=True)}
-        for row in cursor
+        {n: type(v) if n in times else v for n, v in zip(names, row, strict=True)} for row in cursor
     ]
 
 
@@ -193,9 +193,10 @@ def observer(route: str) -> Callable[[Any, Any], Any]:
     def observe(function: Any, program: Any) -> Any:
         """Results, exceptions, log records, locks, rows and files of a program of writes."""
         seen: list[Any] = []
-        with tempfile.TemporaryDirectory(
-            dir=_MEMORY if Path(_MEMORY).is_dir() else None
-        ) as folder, mock.patch.object(tempfile, "tempdir", folder):
+        with (
+            tempfile.TemporaryDirectory(dir=_MEMORY if Path(_MEMORY).is_dir() else None) as folder,
+            mock.patch.object(tempfile, "tempdir", folder),
+        ):
             path = Path(folder, "db", "store.db")
             path.parent.mkdir()
             store = make(str(path))
@@ -211,9 +212,8 @@ def observer(route: str) -> Callable[[Any, Any], Any]:
 
                 def connect(*arguments: Any, seen: list[Any] = connects, **options: Any) -> Any:
                     seen.append((arguments, options))
-                    return sqlite3_connect(*arguments, **options)
+                    return _connect(*arguments, **options)
 
-                sqlite3_connect = sqlite3.connect
                 records = _Records(seen)
                 logging.getLogger(module.__name__).addHandler(records)
                 try:

@@ -171,7 +171,9 @@ def observe(function: Any, example: Any) -> Any:
             try:
                 patch: Any = mock.patch.object(stored, "store_lock", lock)
                 if meanwhile in _WITH_LOCK:
-                    patch = mock.patch.object(tempfile, "tempdir", str(locks / _WITH_LOCK[meanwhile]))
+                    patch = mock.patch.object(
+                        tempfile, "tempdir", str(locks / _WITH_LOCK[meanwhile])
+                    )
                 with patch:
                     seen.append(function(handler, number, _log(number, output, damage)))
             except Exception as error:
