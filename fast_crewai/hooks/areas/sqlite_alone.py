@@ -71,7 +71,7 @@ def _is_closed(path: Any) -> bool:
 def _is_alone(connection: sqlite3.Connection) -> bool:
     try:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
-        # The first access, which locks. Other journals would be left behind in this mode.
+        # The first access, which locks. Other journals behave differently in this mode.
         return connection.execute("PRAGMA journal_mode").fetchall() == [("wal",)]
     except sqlite3.Error:
         return False
