@@ -23,7 +23,8 @@ from fast_crewai._core import Declined
 from fast_crewai.hooks.route import Site, TargetError
 
 _PAUSE = 0.25  # portalocker's own
-_LONGEST_NAP = 0.01
+# The holder may be a process that takes it again and again: it is free for moments, often.
+_NAPS = ((200, 0.0005), (400, 0.002), (float("inf"), 0.01))  # up to which attempt, how long
 # portalocker elsewhere finds the lock free only in a pause as long as its own. After so many
 # seconds of passing it on among our threads, we leave it alone for that long.
 _RUN = 5.0
@@ -159,7 +160,7 @@ class Lines:
                 return rest
             if line.is_held_here() or not line.turns or line.turns[0] is not visit:
                 return _PAUSE
-            return min(0.001 * (1 << min(number, 8)), _LONGEST_NAP)
+            return next(nap for attempts, nap in _NAPS if number < attempts)
 
     def _rests(self, path: str) -> bool:
         line = self._lines.get(path)

@@ -3,6 +3,9 @@
 Before CrewAI adds an output it loads the whole table, only to see that it can. Its own ``load``
 and ``add`` are compiled again to share the connection, and texts that were decoded once aren't
 decoded again. What is written, when it is committed, locks and exceptions stay.
+
+With CrewAI's own lock both happen under it, which nobody can tell; with another one, the
+connection stays open while the lock is waited for.
 """
 
 from __future__ import annotations
@@ -11,13 +14,16 @@ import _sqlite3
 import json
 import os
 import sqlite3
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 from fast_crewai._core import Declined
+from fast_crewai.hooks.areas import sqlite_alone
 from fast_crewai.hooks.areas.recompile import recompiled
+from fast_crewai.hooks.dispatch import original_of
 from fast_crewai.hooks.route import Route, Site
 
 _MODULE = "crewai.utilities.task_output_storage_handler"
@@ -25,7 +31,7 @@ _STORAGE = "crewai.memory.storage.kickoff_task_outputs_storage"
 _CONNECT = "closing(sqlite3.connect(self.db_path, timeout=30))"
 _LOG = {"task", "output", "task_index", "inputs", "was_replayed"}
 _LOOK = "SELECT 1 FROM latest_kickoff_task_outputs LIMIT 0"
-_REMEMBERED = 1_000_000  # characters
+_REMEMBERED = 2_000_000  # characters
 
 # Tracers may have replaced both before us, and count.
 _connect, _loads = _sqlite3.connect, json.loads
@@ -35,7 +41,11 @@ _is_own_json = getattr(_loads, "__globals__", None) is vars(json)
 class _Session:
     """Stands for the storage in its ``load`` and ``add``, and keeps the connection between."""
 
-    def __init__(self, storage: Any, decoded: set[str]) -> None:
+    def __init__(
+        self, storage: Any, decoded: set[str], load: Callable[..., Any] | None = None
+    ) -> None:
+        self._load = load  # what writing begins with, if it isn't done before
+        self.began = False
         self.db_path = storage.db_path
         self._lock_name = storage._lock_name
         self._kept: sqlite3.Connection | None = None
@@ -48,7 +58,10 @@ class _Session:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A new connection; stays open unless the reading fails."""
         file = self._identity()
-        connection = sqlite3.connect(self.db_path, timeout=30)
+        if self._load is None:
+            connection = sqlite3.connect(self.db_path, timeout=30)
+        else:
+            connection = sqlite_alone.connect(sqlite3, self.db_path, 30)
         try:
             yield connection
         except BaseException:
@@ -59,8 +72,11 @@ class _Session:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The kept connection, or another one if the file has changed."""
+        self.began = True
+        if self._load is not None:
+            self._load(self)
         connection, self._kept = self._kept, None
-        if connection is not None and not self._is_same(connection):
+        if self._load is None and connection is not None and not self._is_same(connection):
             connection.close()
             connection = None
         with closing(connection or sqlite3.connect(self.db_path, timeout=30)) as opened:
@@ -104,7 +120,7 @@ def _update(site: Site) -> Callable[..., Any]:
     handler: Any = site.namespace
     handler_load = vars(handler)["load"]
     kind = vars(module)["KickoffTaskOutputsSQLiteStorage"]
-    original_load, original_add = vars(kind)["load"], vars(kind)["add"]
+    original_load, original_add = vars(kind)["load"], original_of(vars(kind)["add"])
     load = recompiled(
         original_load,
         {_CONNECT: "_fc_reading(self)", "json.loads(row[3])": "_fc_decode(self, row[3])",
@@ -114,6 +130,8 @@ def _update(site: Site) -> Callable[..., Any]:
     add = recompiled(
         original_add, {_CONNECT: "_fc_writing(self)"}, {"_fc_writing": _Session.writing}
     )
+    store_lock = original_of(vars(module)["store_lock"])
+    lock_store = vars(sys.modules[store_lock.__module__])
     decoded: Any = weakref.WeakKeyDictionary()  # storage → texts of its last load
 
     def fast(self: Any, task_index: Any, log: Any) -> None:
@@ -122,7 +140,9 @@ def _update(site: Site) -> Callable[..., Any]:
         storage = self.storage
         if type(storage) is not kind or not {"load", "add"}.isdisjoint(vars(storage)):
             raise Declined("another storage")
-        if vars(kind)["load"] is not original_load or vars(kind)["add"] is not original_add:
+        if vars(kind)["load"] is not original_load:
+            raise Declined("patched: storage")
+        if original_of(vars(kind)["add"]) is not original_add:
             raise Declined("patched: storage")
         if vars(handler)["load"] is not handler_load:
             raise Declined("patched: load")
@@ -137,7 +157,36 @@ def _update(site: Site) -> Callable[..., Any]:
             raise Declined("patched: json")
         if own["closing"] is not closing:
             raise Declined("patched: closing")
-        session = _Session(storage, decoded.get(storage, set()))
+        known = decoded.get(storage, set())
+        if (
+            original_of(own["store_lock"]) is store_lock
+            and lock_store["_backend"] is None
+            and not lock_store["_REDIS_URL"]
+        ):
+            under_lock(storage, known, log)
+        else:
+            before_lock(storage, known, log)
+
+    def under_lock(storage: Any, known: set[str], log: dict[str, Any]) -> None:
+        session, failed = _Session(storage, known, load), None
+        try:
+            add(session, **log)
+        except Exception as error:
+            if session.began:
+                raise
+            failed = error
+        if failed is None:
+            decoded[storage] = session.seen
+            return
+        first = _Session(storage, known)  # no lock: what loading says comes first
+        try:
+            load(first)
+        finally:
+            first.close()
+        raise failed
+
+    def before_lock(storage: Any, known: set[str], log: dict[str, Any]) -> None:
+        session = _Session(storage, known)
         try:
             load(session)
             decoded[storage] = session.seen

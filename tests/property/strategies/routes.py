@@ -24,6 +24,7 @@ from strategies import (
     preflight,
     react,
     records,
+    stores,
     task_logs,
     texts,
     tool_uses,
@@ -104,6 +105,8 @@ def case_for(route: str, owner: Any) -> Case:
     """The case of a route; ``owner`` is the class or module that holds its target."""
     if ".private-attributes-" in route:
         return private_attributes(owner)
+    if route.startswith("database.") and route.partition(".")[2] in stores.ROUTES:
+        return Case(stores.programs, stores.observer(route.partition(".")[2]))
     depth = st.integers(-1, 7)
     return {
         "flow.trigger-search": Case(

@@ -37,11 +37,15 @@ _OUTPUTS = st.sampled_from(
 )
 _DAMAGES = st.sampled_from(["none"] * 15 + ["key", "key", "replayed", "missing", "odd", "expected"])
 _MEANWHILE = st.sampled_from(
-    ["nothing"] * 8 + ["insert", "delete file", "new file", "empty", "drop", "corrupt", "refuse"]
+    ["nothing"] * 8
+    + ["insert", "delete file", "new file", "empty", "drop", "corrupt", "refuse"]
+    + ["own lock"] * 8
+    + ["no place for a lock"]
 )
 _BEFORE = st.sampled_from(
     ["nothing"] * 8 + ["delete file", "drop", "corrupt", "held", "column", "no folder", "subclass"]
 )
+_WITH_LOCK = {"own lock": "", "no place for a lock": "none"}  # CrewAI's own, and where
 _STEPS = st.tuples(st.integers(0, 3), _OUTPUTS, _DAMAGES, _BEFORE, _MEANWHILE)
 programs = st.tuples(_ROWS, st.lists(_STEPS, min_size=1, max_size=4))
 
@@ -123,6 +127,8 @@ def observe(function: Any, example: Any) -> Any:
     seen: list[Any] = []
     with tempfile.TemporaryDirectory(dir=_MEMORY if Path(_MEMORY).is_dir() else None) as folder:
         path = str(Path(folder, "db", "log.db"))
+        locks = Path(folder, "locks")
+        locks.mkdir()
         Path(path).parent.mkdir()
         handler: Any = TaskOutputStorageHandler.__new__(TaskOutputStorageHandler)
         handler.storage = stored.KickoffTaskOutputsSQLiteStorage(path)
@@ -163,7 +169,12 @@ def observe(function: Any, example: Any) -> Any:
             logger = logging.getLogger(stored.__name__)
             logger.addHandler(records)
             try:
-                with mock.patch.object(stored, "store_lock", lock):
+                patch: Any = mock.patch.object(stored, "store_lock", lock)
+                if meanwhile in _WITH_LOCK:
+                    patch = mock.patch.object(
+                        tempfile, "tempdir", str(locks / _WITH_LOCK[meanwhile])
+                    )
+                with patch:
                     seen.append(function(handler, number, _log(number, output, damage)))
             except Exception as error:
                 seen.append((type(error), str(error), type(error.__cause__)))
@@ -173,7 +184,8 @@ def observe(function: Any, example: Any) -> Any:
                 seen.append(_open_files(path))
                 if holder:
                     holder.close()
-            seen.append(sorted(p.name for p in Path(folder).rglob("*")))
+            seen.append(Path(path).parent.exists())
+            seen.append(sorted(p.name for p in Path(path).parent.glob("*")))
             if Path(path).exists():
                 seen.append(_rows(path))
     return repr(seen).replace(folder, "")
