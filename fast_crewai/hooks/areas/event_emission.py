@@ -39,10 +39,6 @@ def _emit(site: Site) -> Callable[..., Any]:
         if work is not MORE:
             if work is NOTES:
                 ctx.run(bus._call_handlers, source, event, handlers, state)
-            done: Future[None] = Future()
-            done.set_result(None)
-            return done
-        if idle.are_all(bus, source, event, handlers):
             return _done()
         return bus._sync_executor.submit(
             ctx.run, bus._call_handlers, source, event, handlers, state

@@ -209,11 +209,6 @@ class IdleListeners:
 
     def _prints(self, listener: Any) -> Any:
         """The formatter that a listener prints with, if it is CrewAI's; else None."""
-        if any("formatter" in owner.__dict__ for owner in self._owner.__mro__):
-            return None
-        listener = handler.__closure__[0].cell_contents
-        if type(listener) is not self._owner:
-            return None
         for owner in self._owner.__mro__:
             if "formatter" in owner.__dict__:
                 return None
