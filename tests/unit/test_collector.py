@@ -15,7 +15,10 @@ from fast_crewai.imports import collector, set_aside
 def thresholds() -> Iterator[tuple[int, ...]]:
     kept, was = gc.get_threshold(), gc.isenabled()
     gc.enable()
+    watching = gc.callbacks[:]  # Hypothesis
+    gc.callbacks.clear()
     yield kept
+    gc.callbacks[:] = watching
     gc.unfreeze()
     gc.set_threshold(*kept)
     (gc.enable if was else gc.disable)()
