@@ -18,6 +18,7 @@ __all__ = [
     "sanitize_tool_name",
     "start_method_names",
     "to_serializable",
+    "track_again",
 ]
 __version__: Final[str]
 """Version of the crate."""
@@ -106,3 +107,6 @@ class PrivateAttributes:
         raises. No side effects of its own.
 
         Raises Declined if `super(owner, obj).__getattr__` isn't `base_getattr`."""
+
+def track_again(objects: list[object], /) -> None:
+    """Objects that the garbage collector keeps apart (`gc.freeze`) become young again."""

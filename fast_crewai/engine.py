@@ -12,7 +12,7 @@ from types import CodeType, ModuleType
 
 from fast_crewai import __version__, config
 from fast_crewai.hooks.registry import Registry
-from fast_crewai.imports import collector, lazy
+from fast_crewai.imports import collector, lazy, set_aside
 
 _lock = threading.RLock()
 _registry: Registry | None = None
@@ -64,6 +64,7 @@ def deactivate() -> None:
     with _lock:
         _active = False
         lazy.force_quietly()
+        set_aside.end()
         if _registry is not None:
             _registry.uninstall()
 

@@ -13,6 +13,8 @@ mod json;
 mod live;
 #[cfg(feature = "python")]
 mod model;
+#[cfg(feature = "python")]
+mod tracking;
 
 /// `fast_crewai._core`.
 #[cfg(feature = "python")]
@@ -30,6 +32,8 @@ mod _core {
     use crate::model::private_attribute::PrivateAttributes;
     #[pymodule_export]
     use crate::text::python::{interpolate, sanitize_tool_name};
+    #[pymodule_export]
+    use crate::tracking::track_again;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

@@ -1,4 +1,4 @@
-//! Reading Python objects that other code may change meanwhile. The only unsafe code.
+//! Reading Python objects that other code may change meanwhile.
 
 use crate::errors::{Result, declined};
 use pyo3::ffi;

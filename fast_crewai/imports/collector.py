@@ -3,6 +3,9 @@
 The import makes 360,000 objects, of which 5,000 are garbage; Python looks through all of them
 again and again. The collector is paused by a threshold that is never reached, because then
 ``gc.enable()``, ``gc.disable()`` and ``gc.isenabled()`` stay the user's.
+
+Afterwards what the import has made stays out of the collector's sight (``set_aside``), until
+somebody asks for what could tell; see there.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import sys
 import types
 from _thread import _count as count_threads
 
+from fast_crewai.imports import set_aside
 from fast_crewai.imports.feature import Feature
 
 GC = Feature(
@@ -32,36 +36,38 @@ def pause() -> Resume | None:
         thresholds = gc.get_threshold()
         if _kept is not None or not gc.isenabled() or thresholds[0] in (0, _NEVER):
             return None  # a pause inside a pause, or the user has no collections
-        young = _is_young()
-        frozen = gc.get_freeze_count()
+        if set_aside.is_watched():
+            return None  # somebody counts collections
+        older = set_aside.known_objects() if _is_young() else None
+        frozen = set_aside.count()
         gc.set_threshold(_NEVER, *thresholds[1:])
     except Exception as error:  # PyPy's collector is another
         GC.turn_off(f"this Python's garbage collector is another ({type(error).__name__})")
         return None
     _kept = thresholds
-    return Resume(young, frozen)
+    return Resume(older, frozen)
 
 
 class Resume:
     """The end of one pause."""
 
-    def __init__(self, young: bool, frozen: int) -> None:
-        self._young = young
+    def __init__(self, older: list[object] | None, frozen: int) -> None:
+        self._older = older
         self._frozen = frozen
 
     def end(self, done: bool) -> None:
         """Put the user's thresholds back, unless somebody has set others meanwhile.
 
         After an import that succeeded all objects become old without being looked at. In a
-        program that has hardly begun they are never looked at again, nor at exit: only what
-        modules hold exists by then.
+        program that has hardly begun, those that the import has made are set aside.
         """
-        if done and _kept is not None and gc.get_threshold()[0] == _NEVER and gc.isenabled():
-            if self._young:
-                gc.freeze()
-            elif not self._frozen and not gc.get_freeze_count():
-                gc.freeze()
-                gc.unfreeze()  # into the oldest generation
+        older, self._older = self._older, None
+        ours = _kept is not None and gc.get_threshold()[0] == _NEVER and gc.isenabled()
+        if done and ours and not self._frozen and not set_aside.count():
+            if older is None or set_aside.is_watched():
+                set_aside.make_old()
+            else:
+                set_aside.all_but(older)
         resume()
         GC.used()
 
