@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 import types
 from collections.abc import Callable, Mapping
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from typing import Any
 
-from fast_crewai.imports import proof, rewriting
+from fast_crewai.imports import others, proof, rewriting
 from fast_crewai.imports.feature import WAITING, Feature
 
 LAZY = Feature(
@@ -77,6 +78,16 @@ _AT_ONCE = ("anyio.to_thread",)
 # Whoever configures logging finds the loggers that openai makes, and may disable them.
 _LOGGERS = ("", "._base_client", "._legacy_response", "._response", ".lib.parsing")
 
+# Variables that are read at each use; others with these words may be read by the import.
+_READ_WHEN_USED = frozenset(
+    {f"OPENAI_{name}" for name in ("ADMIN_KEY", "API_BASE", "API_KEY", "BASE_URL", "MODEL")}
+    | {f"OPENAI_{name}" for name in ("CUSTOM_HEADERS", "MODEL_NAME", "ORG_ID", "PROJECT_ID")}
+    | {"AZURE_OPENAI_API_KEY", "OPENAI_WEBHOOK_SECRET"}
+)
+_READ_BY_IMPORT = ("OPENAI", "PYDANTIC", "UNIXCONFDIR", "UNIXUSRLIBDIR")
+
+_BASE = ("crewai.llms.base_llm", "BaseLLM")  # the provider's class is one of its subclasses
+
 # The search path may have changed since: what is left out comes from where it was.
 _AWAITED: dict[str, ModuleSpec | None] = dict.fromkeys(_FRAMEWORKS)
 
@@ -100,6 +111,9 @@ def plan(package: types.ModuleType) -> None:
         loaded = sorted(name for name in ("openai", SOURCE, *_FRAMEWORKS) if name in sys.modules)
         if loaded:
             return LAZY.turn_off(f"{loaded[0]} is imported already")
+        importer = others.importer(proof.LEFT_OUT)
+        if importer is not None:
+            return LAZY.turn_off(importer)
         found = proof.of(package)
         if found.problem is not None:
             return LAZY.turn_off(found.problem)
@@ -177,6 +191,8 @@ def _leave_out() -> None:
     LAZY.used()
     for name in (*_WATCHED, *_LACKING):
         _watch(name)
+    if type(os.environ) is os._Environ:
+        os.environ.__class__ = _Environ
 
 
 def _settle() -> None:
@@ -185,10 +201,16 @@ def _settle() -> None:
     source = sys.modules.get(SOURCE)
     if not _pending or source is None or _NAME not in vars(source):
         return
+    for names in _without:  # before anybody may think that they have it
+        names.setdefault(_NAME, vars(source)[_NAME])
     _pending = False
     LAZY.reason = "imported since"
-    while _without:
-        _without.pop().setdefault(_NAME, vars(source)[_NAME])
+    _without.clear()
+    if type(os.environ) is _Environ:
+        os.environ.__class__ = os._Environ  # type: ignore[assignment]
+    base = getattr(sys.modules.get(_BASE[0]), _BASE[1], None)
+    if isinstance(base, type) and type(vars(base).get("__subclasses__")) is _Subclasses:
+        del base.__subclasses__
     for name in (*_WATCHED, *_LACKING):
         module = sys.modules.get(name)
         if isinstance(module, _Watched):
@@ -220,6 +242,9 @@ def _watch(name: str) -> None:
     module = sys.modules.get(name)
     if (name in _WATCHED or name in _LACKING) and type(module) is types.ModuleType:
         module.__class__ = _Lacking if name in _LACKING else _Watched
+    base = vars(module).get(_BASE[1]) if name == _BASE[0] and module is not None else None
+    if isinstance(base, type) and "__subclasses__" not in vars(base):
+        base.__subclasses__ = _Subclasses()  # type: ignore[method-assign, assignment]
 
 
 class _Watched(types.ModuleType):
@@ -246,6 +271,37 @@ class _Lacking(_Watched):
     def __dir__(self) -> list[str]:
         force_quietly()
         return sorted(types.ModuleType.__dir__(self))
+
+
+class _Subclasses:
+    """Of a class that has one more when the provider is imported."""
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        asking = sys._getframe(1).f_globals.get("__name__")
+        if asking != "abc":  # isinstance() of an abstract class asks, and finds nothing in it
+            force_quietly()
+        return type.__subclasses__.__get__(owner, type(owner))
+
+
+class _Environ(os._Environ):  # type: ignore[type-arg]
+    """``os.environ``, from which the import of openai reads."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if _reads(key) and self.get(key) != value:
+            force_quietly()
+        os._Environ.__setitem__(self, key, value)  # by now we may be of another class
+
+    def __delitem__(self, key: Any) -> None:
+        if _reads(key) and key in self:
+            force_quietly()
+        os._Environ.__delitem__(self, key)
+
+
+def _reads(key: object) -> bool:
+    if not _pending or type(key) is not str:
+        return False
+    name = key.upper()
+    return name not in _READ_WHEN_USED and any(word in name for word in _READ_BY_IMPORT)
 
 
 def _is_child(module: types.ModuleType, name: str, value: object) -> bool:

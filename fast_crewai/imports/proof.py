@@ -35,6 +35,7 @@ PROVIDER = (
     "crewai.llms.providers.utils.common",
 )
 PACKAGES = ("openai", "anyio", "distro", "jiter", "sniffio")
+LEFT_OUT = ("openai", "distro", "jiter")  # the others of them have been imported before
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Proof:
 
     def note(self) -> None:
         """Everything has been imported: remember it for the next run. Never raises."""
-        if self.mark is None:
+        if self.mark is None or _warned():
             return
         try:
             self.mark.parent.mkdir(parents=True, exist_ok=True)
@@ -74,6 +75,9 @@ def of(package: types.ModuleType) -> Proof:
             return found
         found.specs[name] = spec
         key.update(f"{spec.origin} {_state(Path(spec.origin).parent)}".encode())
+    sites = {Path(spec.origin or "").parent.parent for spec in found.specs.values() if spec}
+    for site in sorted(sites):
+        key.update(f"{site} {_installed(site)}".encode())
     folder = config.cache_folder()
     if folder is None:
         found.problem = "there is no cache folder"
@@ -102,3 +106,16 @@ def _state(folder: Path) -> str:
     with os.scandir(folder) as entries:
         files = [(e.name, e.stat()) for e in entries if e.name != "__pycache__"]
     return repr(sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in files))
+
+
+def _installed(site: Path) -> list[str]:
+    """The packages of a folder, with their versions: openai may fail for one that it needs."""
+    with os.scandir(site) as entries:
+        names = [entry.name for entry in entries]
+    return sorted(name for name in names if name.endswith((".dist-info", ".egg-info")))
+
+
+def _warned() -> bool:
+    """Whether importing what is left out warns: then whoever wants to see warnings waits for it."""
+    names = [n for n in sys.modules.copy() if n in PROVIDER or n.partition(".")[0] in LEFT_OUT]
+    return any("__warningregistry__" in vars(sys.modules[name]) for name in names)

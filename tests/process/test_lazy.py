@@ -4,10 +4,15 @@ import importlib.util
 import os
 import re
 import shutil
+import sys
+import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import PACKAGE, code, environment, start
+
+from fast_crewai.imports import lazy, proof
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("crewai") is None, reason="needs CrewAI")
@@ -113,6 +118,7 @@ ACCESSES = [
     "print(hasattr(crewai.task, 'nothing'), hasattr(crewai.llms, 'nothing'))",
     "crewai.task.nothing",
     "crewai.llms.nothing",
+    "print(crewai.BaseLLM.__subclasses__(), vars(crewai.BaseLLM).get('__subclasses__'))",
     "print(type(crewai.LLM('gpt-4o', api_key='x')), crewai.task.OpenAICompletion)",
 ]
 
@@ -120,7 +126,7 @@ ACCESSES = [
 @needs_fork
 def test_whoever_asks_gets_the_name(cache: Path, tmp_path: Path) -> None:
     answers = same_in_forks(ACCESSES, cache, tmp_path)
-    assert all("OpenAICompletion" in answer for answer in (*answers[:4], answers[-1])), answers
+    assert all("OpenAICompletion" in answer for answer in (*answers[:4], *answers[-2:])), answers
 
 
 REPLACING = [
@@ -205,6 +211,18 @@ REPLACING = [
             print(openai._base_client.log.disabled)
             """,
         "True\n",
+    ),
+    (
+        """
+            import os, logging
+            os.environ["OPENAI_API_KEY"] = "read when used"
+            print("finder" not in globals() or "openai" not in sys.modules)
+            os.environ.update(OPENAI_LOG="debug", openai_api_version="another")
+            os.environ["OPENAI_API_VERSION"] = "3000"
+            import openai
+            print(openai.api_version, logging.getLogger("openai").level, type(os.environ))
+            """,
+        "True\nNone 0 <class 'os._Environ'>\n",
     ),
     (
         """
@@ -364,6 +382,20 @@ print("openai" in sys.modules, LAZY.state, LAZY.reason)
         ("import openai", "openai is imported already"),
         ("import pytest", "pytest is imported already"),
         (
+            "import builtins; kept = builtins.__import__\n"
+            "builtins.__import__ = lambda *a, **k: kept(*a, **k)",
+            "__import__ was replaced",
+        ),
+        (
+            "import sys\nclass Mine:\n    find_spec = staticmethod(lambda *a: None)\n"
+            "sys.meta_path.insert(1, Mine())",
+            "imports are made by a __main__.Mine",
+        ),
+        (
+            "import wrapt; wrapt.register_post_import_hook(lambda m: None, 'openai.types')",
+            "somebody waits for the import of openai.types",
+        ),
+        (
             "from fast_crewai.imports import proof; proof.VERSIONS = {}",
             "CrewAI's code differs from every version that it was proven on",
         ),
@@ -389,6 +421,51 @@ def test_a_cache_that_cannot_be_written_means_plain_imports(tmp_path: Path) -> N
     for _ in range(2):
         answer = start("-c", ON + REASON, cwd=tmp_path, env=env)
         assert answer.stdout.startswith("True off first run here"), answer.stderr
+
+
+def test_another_version_of_what_openai_needs_is_another_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = importlib.util.find_spec("openai")
+    assert spec is not None and spec.origin is not None
+    package = types.SimpleNamespace(__path__=[str(Path(spec.origin).parents[1] / "crewai")])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = proof.of(package)  # type: ignore[arg-type]
+    assert found.problem is None and not found.proven
+    found.note()
+    assert proof.of(package).proven  # type: ignore[arg-type]
+    installed = proof._installed
+    monkeypatch.setattr(proof, "_installed", lambda site: [*installed(site), "httpx-9.dist-info"])
+    assert not proof.of(package).proven  # type: ignore[arg-type]
+
+
+def test_warnings_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = proof.Proof(mark=tmp_path / "mark")
+    warning = types.ModuleType("jiter.warns")
+    vars(warning)["__warningregistry__"] = {}
+    monkeypatch.setitem(sys.modules, "jiter.warns", warning)
+    found.note()
+    assert not (tmp_path / "mark").exists()
+    monkeypatch.delitem(sys.modules, "jiter.warns")
+    found.note()
+    assert (tmp_path / "mark").exists()
+
+
+def test_the_name_is_there_before_it_counts_as_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Names(dict[str, object]):
+        def setdefault(self, *arguments: Any) -> None:
+            assert lazy._pending
+            super().setdefault(*arguments)
+
+    source = types.ModuleType("source")
+    vars(source)["OpenAICompletion"] = 1
+    names = Names()
+    monkeypatch.setitem(sys.modules, lazy.SOURCE, source)
+    monkeypatch.setattr(lazy, "_pending", True)
+    monkeypatch.setattr(lazy, "_without", [names])
+    monkeypatch.setattr(lazy.LAZY, "reason", "")
+    lazy._settle()
+    assert names == {"OpenAICompletion": 1} and not lazy._pending
 
 
 def test_an_openai_that_cannot_be_imported_fails_with_crewai(tmp_path: Path) -> None:
