@@ -284,7 +284,7 @@ class _Subclasses:
 
 
 class _Environ(os._Environ):  # type: ignore[type-arg]
-    """``os.environ``, from which the import of openai reads."""
+    """The environment, from which the import of openai reads."""
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if _reads(key) and self.get(key) != value:

@@ -8,14 +8,13 @@ import types
 from collections.abc import Collection
 from importlib.machinery import PathFinder
 
-from fast_crewai import finder
-
 # They serve no module that is installed as files, or ask the finders that follow.
 _USUAL = frozenset(
     {
         "_distutils_hack.DistutilsMetaFinder",
         "_frozen_importlib.BuiltinImporter",
         "_frozen_importlib.FrozenImporter",
+        "fast_crewai.finder.Finder",
         "six._SixMetaPathImporter",
         "wrapt.importer.ImportHookFinder",
     }
@@ -30,7 +29,7 @@ def importer(packages: Collection[str]) -> str | None:
         if found is PathFinder:
             break
         kind = found if isinstance(found, type) else type(found)
-        if kind is not finder.Finder and f"{kind.__module__}.{kind.__qualname__}" not in _USUAL:
+        if f"{kind.__module__}.{kind.__qualname__}" not in _USUAL:
             return f"imports are made by a {kind.__module__}.{kind.__qualname__}"
     else:
         return "Python's own finder is missing"
