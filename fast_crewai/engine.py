@@ -11,6 +11,7 @@ from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 
 from fast_crewai import __version__, config
+from fast_crewai.hooks import store
 from fast_crewai.hooks.registry import Registry
 from fast_crewai.imports import collector, lazy, set_aside
 
@@ -98,6 +99,8 @@ def end(module: ModuleType, name: str) -> None:
         if name == "crewai":  # its last statements write into other modules
             _registry.recheck()
     lazy.executed(name)
+    if name == "crewai":
+        store.save()
 
 
 def is_active() -> bool:

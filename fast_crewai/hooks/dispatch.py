@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fast_crewai._core import Declined, Guard
+from fast_crewai.hooks import store
 from fast_crewai.hooks.route import Route, Site, TargetError, locate, undecorated
 
 logger = logging.getLogger("fast_crewai")
@@ -222,26 +223,30 @@ def _compile(
     parameters, arguments, call = _parameters(plain)
     code = plain.__code__
     waits = inspect.iscoroutinefunction(plain)
-    tree = ast.parse(
-        template.format(
-            define="async def" if waits else "def",
-            wait="await " if waits else "",
-            cells=", ".join(cells),
-            checks=checks,
-            parameters=parameters,
-            arguments=arguments,
-            call=call,
-        )
+    text = template.format(
+        define="async def" if waits else "def",
+        wait="await " if waits else "",
+        cells=", ".join(cells),
+        checks=checks,
+        parameters=parameters,
+        arguments=arguments,
+        call=call,
     )
+    names = {"co_name": code.co_name}
+    if sys.version_info >= (3, 11):
+        names["co_qualname"] = code.co_qualname
+    parts = text, code.co_filename, code.co_firstlineno, *names.values()
+    return store.remembered("dispatcher", parts, lambda: _compile_text(text, code, names))
+
+
+def _compile_text(text: str, code: types.CodeType, names: dict[str, str]) -> types.CodeType:
+    tree = ast.parse(text)
     for node in ast.walk(tree):  # every line of ours is the line of the original's `def`
         if isinstance(node, (ast.stmt, ast.expr, ast.arg, ast.excepthandler, ast.keyword)):
             node.lineno = node.end_lineno = code.co_firstlineno
             node.col_offset = node.end_col_offset = 0
     outer = compile(tree, code.co_filename, "exec").co_consts[0]
     dispatcher: types.CodeType = next(c for c in outer.co_consts if isinstance(c, types.CodeType))
-    names = {"co_name": code.co_name}
-    if sys.version_info >= (3, 11):
-        names["co_qualname"] = code.co_qualname
     return dispatcher.replace(**names)  # type: ignore[arg-type]
 
 

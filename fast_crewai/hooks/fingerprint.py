@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import io
 import re
 import tokenize
 import types
 from collections.abc import Iterable
 from functools import lru_cache
 
+from fast_crewai.hooks import store
 from fast_crewai.hooks.route import undecorated
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -38,13 +40,23 @@ def digest_of(value: object) -> str:
         code = function.__code__
         known = _digests.get(id(code))
         if known is None or known[0] is not code:
-            known = _digests[id(code)] = code, digest_of_node(definition_of(function))
+            known = _digests[id(code)] = code, _digest_of_code(function)
         return known[1]
     return digest_of_constant(value)
 
 
 # Many routes read the same functions. By identity: equal code may come from another text.
 _digests: dict[int, tuple[types.CodeType, str]] = {}
+
+
+def _digest_of_code(function: types.FunctionType) -> str:
+    parts = source_digest(function), function.__code__.co_firstlineno
+    return store.remembered("digest", parts, lambda: digest_of_node(definition_of(function)))
+
+
+def source_digest(function: types.FunctionType) -> str:
+    """Digest of the file that a function comes from. Raises UnreadableError."""
+    return _file(function.__code__.co_filename)[1]
 
 
 def digest_of_constant(value: object) -> str:
@@ -134,11 +146,21 @@ def start_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> i
 
 @lru_cache(maxsize=4)  # routes of one module are checked one after the other
 def _file_lines(filename: str) -> list[str]:
+    text = io.BytesIO(_file(filename)[0])
+    try:
+        encoding, _ = tokenize.detect_encoding(text.readline)
+        text.seek(0)
+        with io.TextIOWrapper(text, encoding) as file:
+            return file.read().split("\n")
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise UnreadableError(f"its source is not readable: {error}") from error
+
+
+def _file(filename: str) -> tuple[bytes, str]:
     # Read by the code's own file name: CrewAI overwrites __file__ and __spec__ of six modules.
     try:
-        with tokenize.open(filename) as file:
-            return file.read().split("\n")
-    except (OSError, SyntaxError, UnicodeDecodeError) as error:
+        return store.source(filename)
+    except OSError as error:
         raise UnreadableError(f"its source is not readable: {error}") from error
 
 

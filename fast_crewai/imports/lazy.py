@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from typing import Any
 
+from fast_crewai.hooks import store
 from fast_crewai.imports import others, proof, rewriting
 from fast_crewai.imports.feature import WAITING, Feature
 
@@ -123,8 +124,16 @@ def plan(package: types.ModuleType) -> None:
         _AWAITED.update(found.specs)
         user = found.sources[_USER], found.files[_USER]
         exceptions = found.sources[_EXCEPTIONS], found.files[_EXCEPTIONS]
-        _planned[_USER] = rewriting.without_import(*user, (SOURCE, _NAME), _GET)
-        _planned[_EXCEPTIONS] = rewriting.with_expressions(*exceptions, _REPLACED)
+        _planned[_USER] = store.remembered(
+            "without_import",
+            (*user, SOURCE, _NAME, _GET),
+            lambda: rewriting.without_import(*user, (SOURCE, _NAME), _GET),
+        )
+        _planned[_EXCEPTIONS] = store.remembered(
+            "with_expressions",
+            (*exceptions, tuple(_REPLACED.items())),
+            lambda: rewriting.with_expressions(*exceptions, _REPLACED),
+        )
     except Exception as error:
         _planned.clear()
         LAZY.turn_off(f"{type(error).__name__}: {error}")

@@ -15,6 +15,7 @@ LEVELS = {
     "imports": 1,
     "hooks.fingerprint": 1,
     "hooks.route": 1,
+    "hooks.store": 1,
     "hooks.dispatch": 2,
     "hooks.areas": 2,
     "hooks.registry": 3,

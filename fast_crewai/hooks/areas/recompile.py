@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from fast_crewai.hooks import fingerprint
+from fast_crewai.hooks import fingerprint, store
 from fast_crewai.hooks.route import TargetError
 
 
@@ -29,19 +29,16 @@ def recompiled(
     which objects that is the same. Raises TargetError.
     """
     code = original.__code__
-    definition = fingerprint.definition_of(original)
-    ast.increment_lineno(definition, code.co_firstlineno - fingerprint.start_line(definition))
-    replacing = _Replacing(replaced, private)
-    replacing.generic_visit(definition)
-    if replacing.found != set(replaced) or code.co_freevars:
+    if code.co_freevars:
         raise TargetError(f"{original.__qualname__} is not what it was")
-    wrapper = ast.parse(f"def make({', '.join(functions)}): pass")
-    wrapper.body[0].body = [definition]  # type: ignore[attr-defined]
-    flags = __future__.annotations.compiler_flag
-    outer = compile(wrapper, code.co_filename, "exec", flags=flags, dont_inherit=True)
-    made = _code_in(_code_in(outer, "make"), original.__name__).replace(co_name=code.co_name)
-    if hasattr(code, "co_qualname"):
-        made = made.replace(co_qualname=code.co_qualname)  # type: ignore[call-arg]
+    place = fingerprint.source_digest(original), code.co_filename, code.co_firstlineno
+    names = original.__name__, code.co_name, getattr(code, "co_qualname", "")
+    given = tuple(replaced.items()), tuple(functions), tuple(sorted(private))
+    made = store.remembered(
+        "recompiled",
+        (*place, *names, *given),
+        lambda: _compiled(original, replaced, functions, private),
+    )
     copy = types.FunctionType(
         made,
         original.__globals__,
@@ -51,6 +48,29 @@ def recompiled(
     )
     copy.__kwdefaults__ = original.__kwdefaults__
     return copy
+
+
+def _compiled(
+    original: types.FunctionType,
+    replaced: Mapping[str, str],
+    functions: Collection[str],
+    private: Collection[str],
+) -> types.CodeType:
+    code = original.__code__
+    definition = fingerprint.definition_of(original)
+    ast.increment_lineno(definition, code.co_firstlineno - fingerprint.start_line(definition))
+    replacing = _Replacing(replaced, private)
+    replacing.generic_visit(definition)
+    if replacing.found != set(replaced):
+        raise TargetError(f"{original.__qualname__} is not what it was")
+    wrapper = ast.parse(f"def make({', '.join(functions)}): pass")
+    wrapper.body[0].body = [definition]  # type: ignore[attr-defined]
+    flags = __future__.annotations.compiler_flag
+    outer = compile(wrapper, code.co_filename, "exec", flags=flags, dont_inherit=True)
+    made = _code_in(_code_in(outer, "make"), original.__name__).replace(co_name=code.co_name)
+    if hasattr(code, "co_qualname"):
+        made = made.replace(co_qualname=code.co_qualname)  # type: ignore[call-arg]
+    return made
 
 
 def _code_in(outer: types.CodeType, name: str) -> types.CodeType:
