@@ -72,6 +72,12 @@ def deactivate() -> None:
             _registry.uninstall()
 
 
+def prepare(name: str) -> None:
+    """A CrewAI module is about to be created: what must be imported before it."""
+    if _active:
+        deferred.prepare(name)
+
+
 def begin(module: ModuleType, name: str) -> collector.Resume | None:
     """A CrewAI module is about to be executed: what must be ended when it has been."""
     deferred.begin(name)

@@ -81,6 +81,7 @@ class _Loader:
 
     def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
         _begin()
+        _prepare(spec.name)
         module: ModuleType | None = self._loader.create_module(spec)
         return module
 
@@ -172,6 +173,13 @@ def _begin() -> None:
         sys.modules["fast_crewai.engine"].warn()
     except Warning:  # under `-W error`; an import of CrewAI's is no place to raise it
         pass
+
+
+def _prepare(name: str) -> None:
+    """Before a module is created (no import lock but its own is held)."""
+    prepare = getattr(sys.modules.get("fast_crewai.engine"), "prepare", None)
+    if prepare is not None:
+        prepare(name)
 
 
 def _execute(module: "ModuleType", name: str, loader: "Any") -> "tuple[Any, CodeType | None]":

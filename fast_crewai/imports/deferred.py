@@ -67,6 +67,7 @@ class _State:
     pending: bool = False  # something is left out, and not asked for yet
     shell: type | None = None
     lock: Any = field(default_factory=threading.RLock)
+    seen: set[str] = field(default_factory=set)  # modules imported, though they were left out
     forcing: int = 0  # the thread that imports what was left out
     recorder: effects.Recorder | None = None  # of a first run
     ending: Callable[[effects.Recorder], None] | None = None
@@ -132,6 +133,25 @@ def begin(name: str) -> None:
         _state.recorder.begin()
 
 
+def prepare(name: str) -> None:
+    """A module of CrewAI's is about to be created: if it was left out, chromadb comes first."""
+    if _state.pending and name in manifest.DEFERRED:
+        _import_packages()
+
+
+def _import_packages() -> None:
+    """Import the packages as such before any of their modules. Never raises.
+
+    One thread that imports ``a`` and another that imports ``a.b`` first can lock each other out:
+    Python raises a deadlock's error then. Without us this can't be, for both are imported.
+    """
+    for name in manifest.PACKAGES:
+        try:
+            importlib.import_module(name)
+        except Exception:  # whoever imports it next is told
+            return
+
+
 def code_for(module: types.ModuleType, name: str, loader: object) -> types.CodeType | None:
     """The code to execute a module with, instead of what the loader would take."""
     file, *planned = _state.planned.get(name, (None,))
@@ -171,6 +191,7 @@ def _add_part(name: str, namespace: dict[str, Any], planned: list[Any]) -> None:
 
 
 def _load_shell() -> None:
+    _import_packages()
     importlib.import_module(manifest.SHELL[0])
     force()
 
@@ -211,6 +232,10 @@ def executed(name: str) -> None:
         force_quietly()
     elif name in _WATCHED:
         _watch(name)
+        if name in manifest.DEFERRED:
+            _state.seen.add(name)
+            if len(_state.seen) == len(manifest.DEFERRED):  # somebody has imported all of it
+                force_quietly()
 
 
 def _end() -> None:
@@ -251,6 +276,7 @@ def force(wait: float = -1) -> None:
 
 
 def _import_rest(state: _State) -> None:
+    _import_packages()
     for part in list(state.parts):
         names: dict[str, Any] = {}
         exec(part.left.rest, part.namespace, names)

@@ -6,12 +6,13 @@ import atexit
 import copyreg
 import logging
 import mimetypes
-import os
 import sys
 import threading
 import warnings
 from pathlib import Path
 from typing import Any
+
+from fast_crewai import config
 
 
 class Recorder:
@@ -47,7 +48,7 @@ def _loggers() -> set[str]:
 
 def _others() -> dict[str, Any]:
     return {
-        "the environment": dict(os.environ),
+        "the environment": config.environment(),
         "sys.path": list(sys.path),
         "the threads": threading.active_count(),
         "copyreg": len(copyreg.dispatch_table),

@@ -148,6 +148,15 @@ def note(found: Found, recorder: effects.Recorder) -> None:
     store.write(found.mark, stored)
 
 
+def distrust(reason: str) -> None:
+    """Leave nothing out in this environment, until it changes. CrewAI mustn't be imported yet."""
+    spec = PathFinder.find_spec("crewai")
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        found = look(Path(folder))
+        if found.stored is not None:
+            store.write(found.mark, {"problem": reason})
+
+
 def _source(found: Found, name: str) -> tuple[bytes, str]:
     return found.sources[name], str(found.files[name])
 

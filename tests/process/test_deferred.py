@@ -275,7 +275,11 @@ CASES = [
             lambda: importlib.import_module("chromadb").EmbeddingFunction,
             lambda: importlib.import_module(
                 "crewai.rag.embeddings.providers.aws.bedrock").BedrockProvider,
-            lambda: setattr(crewai.rag.factory, "mark", 1)] * 2
+            lambda: importlib.import_module("crewai.rag.chromadb.types"),
+            lambda: importlib.import_module("crewai.rag.embeddings.providers.google.vertex"),
+            lambda: importlib.import_module("crewai.rag.config.utils").get_rag_config.__name__,
+            lambda: crewai.rag.embeddings.providers.ollama.OllamaProvider,
+            lambda: setattr(crewai.rag.factory, "mark", 1)]
     threads = [threading.Thread(target=work, args=(ask,), daemon=True) for ask in asks]
     for t in threads: t.start()
     for t in threads: t.join(60)
