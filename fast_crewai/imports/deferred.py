@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 import threading
 import types
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,7 @@ from typing import Any
 from fast_crewai.imports import (
     asking,
     effects,
+    environ,
     journal,
     lazy,
     leaving,
@@ -63,6 +65,7 @@ class _State:
     filtering: types.CodeType | None = None
     awaited: dict[str, ModuleSpec | None] = field(default_factory=dict)
     loggers: tuple[str, ...] = ()
+    variables: frozenset[str] = frozenset()  # of the environment, read by the import
     parts: list[_Part] = field(default_factory=list)
     pending: bool = False  # something is left out, and not asked for yet
     shell: type | None = None
@@ -117,6 +120,7 @@ def _use(stored: Mapping[str, Any], specs: dict[str, ModuleSpec]) -> None:
     _state.planned = dict(stored["modules"])
     _state.filtering = stored["filtering"]
     _state.loggers = stored["loggers"]
+    _state.variables = stored["variables"]
     _state.awaited.update(dict.fromkeys((*FRAMEWORKS, *manifest.LIBRARIES)))
     _state.awaited.update(specs)
     _state.awaited[manifest.SHELL[0]] = None
@@ -201,6 +205,7 @@ def _leave_out() -> None:
     DEFERRED.used()
     for name in _state.loggers:
         logging.getLogger(name)
+    environ.add(_reads, force_quietly)
     _watch_all()
 
 
@@ -286,6 +291,10 @@ def _import_rest(state: _State) -> None:
         importlib.import_module(manifest.SHELL[0])
     state.pending = False
     DEFERRED.reason = "imported since"
+    environ.remove(_reads)
+    base = _base()
+    if base is not None and type(vars(base).get("__subclasses__")) is watch.Subclasses:
+        del base.__subclasses__
     watch.remove(_watcher)
     for part in state.parts:
         asking.answer(part.namespace, part.left.annotations, None)
@@ -341,6 +350,21 @@ _LACKING = frozenset({*manifest.LEFT, *(name.rpartition(".")[0] for name in mani
 
 def _watch(name: str) -> None:
     watch.add(_watcher, name, name in _LACKING)
+    base = _base() if name == manifest.BASE[0] else None
+    if base is not None and "__subclasses__" not in vars(base):
+        base.__subclasses__ = watch.Subclasses(_watcher)  # type: ignore[method-assign, assignment]
+
+
+def _base() -> type | None:
+    """The class of CrewAI's that has more subclasses afterwards."""
+    found = getattr(sys.modules.get(manifest.BASE[0]), manifest.BASE[1], None)
+    return found if isinstance(found, type) else None
+
+
+def _reads(key: object) -> bool:
+    if not _state.pending or type(key) is not str:
+        return False
+    return key.upper() in _state.variables or key.upper().startswith(manifest.VARIABLES)
 
 
 def _watch_all() -> None:

@@ -96,6 +96,13 @@ FILTERING = "crewai.rag.chromadb.config"
 SHELL = ("chromadb.api.types", "EmbeddingFunction")
 SHELL_USER = f"{_PROVIDERS}.custom.types"
 
+# The class of CrewAI's of which DEFERRED has subclasses.
+BASE = ("crewai.rag.core.base_embeddings_provider", "BaseEmbeddingsProvider")
+
+# Variables that are read when chromadb is imported begin so, or are fields of these settings.
+VARIABLES = ("CHROMA", "GRPC", "PYDANTIC")
+SETTINGS = ("chromadb.config", "Settings")
+
 MODULES = tuple(sorted({*LEFT, *DEFERRED, *EAGER, SHELL_USER}))
 
 # Left out, with what only they need; and what must not be there, because it'd be left out, too.

@@ -16,7 +16,7 @@ from typing import Any
 
 import fast_crewai
 from fast_crewai import config
-from fast_crewai.imports import effects, lazy, leaving, manifest, shell, store
+from fast_crewai.imports import effects, lazy, leaving, manifest, others, shell, store
 from fast_crewai.imports.feature import WAITING
 
 ADOPT = "__fast_crewai_adopt__"
@@ -54,6 +54,9 @@ def _unsuitable() -> str | None:
     loaded = [name for name in names if name in sys.modules]
     if loaded:
         return f"{loaded[0]} is imported already"
+    importer = others.importer(manifest.PACKAGES)
+    if importer is not None:
+        return importer
     for name in manifest.ABSENT:
         if name in sys.modules or PathFinder.find_spec(name) is not None:
             return f"{name} is installed"
@@ -125,6 +128,7 @@ def note(found: Found, recorder: effects.Recorder) -> None:
     problem = _difference(recorder)
     stored: dict[str, Any] = {"problem": problem}
     if problem is None:
+        settings = getattr(sys.modules[manifest.SETTINGS[0]], manifest.SETTINGS[1])
         filtering, calls = leaving.without_calls(
             *_source(found, manifest.FILTERING), "warnings.filterwarnings"
         )
@@ -144,6 +148,7 @@ def note(found: Found, recorder: effects.Recorder) -> None:
             "modules": {name: (str(found.files[name]), *code) for name, code in modules.items()},
             "filtering": calls,
             "loggers": tuple(recorder.loggers),
+            "variables": frozenset(name.upper() for name in settings.model_fields),
         }
     store.write(found.mark, stored)
 
@@ -172,6 +177,9 @@ def _difference(recorder: effects.Recorder) -> str | None:
     configured = [name for name in recorder.loggers if effects.is_configured(name)]
     if configured:
         return f"importing chromadb configures the logger {configured[0]}"
+    for name in (*manifest.DEFERRED, *[n for n in sys.modules if n.startswith("chromadb")]):
+        if "__warningregistry__" in vars(sys.modules.get(name, sys)):
+            return f"importing {name} warns"
     missing = [name for name in manifest.DEFERRED if name not in sys.modules]
     if missing:
         return f"{missing[0]} is not imported by CrewAI"

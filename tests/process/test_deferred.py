@@ -206,15 +206,30 @@ CASES = [
     import crewai.rag.factory as f
     print(f.RagConfigType, crewai.rag.config.utils.RagConfigType)
     """,
+    """
+    import os
+    os.environ["ANONYMIZED_TELEMETRY"] = "False"
+    os.environ["CHROMA_SERVER_HOST"] = "elsewhere"
+    import chromadb
+    print(chromadb.get_settings().anonymized_telemetry, chromadb.get_settings().chroma_server_host)
+    print(os.environ["CHROMA_SERVER_HOST"])
+    """,
+    """
+    from crewai.rag.core.base_embeddings_provider import BaseEmbeddingsProvider as Base
+    from crewai.rag.core.base_embeddings_callable import EmbeddingFunction
+    print(isinstance(3, Base), issubclass(int, Base), isinstance(3, Base[EmbeddingFunction]))
+    print(sorted(map(str, Base.__subclasses__())))
+    print("__subclasses__" in vars(Base))
+    """,
     # What importing it changes elsewhere.
     """
-    import atexit, copyreg, logging, logging.config, mimetypes, os, threading, warnings
+    import copyreg, logging, logging.config, mimetypes, os, threading, warnings
     print(*warnings.filters, sep="\\n")
     loggers = {n: (type(l).__name__, l.level, l.propagate, l.disabled)
                for n, l in logging.root.manager.loggerDict.items() if isinstance(l, logging.Logger)
                and n.partition(".")[0] not in ("fast_crewai", "aiocache")}
     print(sorted(loggers.items()), mimetypes.inited, sorted(map(str, copyreg.dispatch_table)))
-    print(threading.active_count(), len(sys.path), sorted(os.environ), atexit._ncallbacks())
+    print(threading.active_count(), len(sys.path), sorted(os.environ))
     logging.config.dictConfig({"version": 1})
     import chromadb
     print(logging.getLogger("chromadb.config").disabled, logging.getLogger("grpc").disabled)
@@ -323,6 +338,10 @@ def test_a_run_does_not_import_it(cache: Path, tmp_path: Path) -> None:
         (
             "from fast_crewai.imports import manifest; manifest.VERSIONS = {}",
             "CrewAI's code differs from every version that it was proven on",
+        ),
+        (
+            "import wrapt; wrapt.register_post_import_hook(print, 'chromadb')",
+            "somebody waits for the import of chromadb",
         ),
         (
             "from fast_crewai.imports import manifest; manifest.ABSENT = ('wave',)",
