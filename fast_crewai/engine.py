@@ -20,6 +20,7 @@ _registry: Registry | None = None
 _active = False  # the registry has been told what to apply
 _hooked: set[str] = set()  # modules with a post-import hook of ours
 _warned: set[str] = set()
+_awaited: tuple[object, Mapping[str, ModuleSpec | None]] = (None, {})
 
 
 def _after_fork() -> None:
@@ -99,7 +100,12 @@ def code_for(module: ModuleType, name: str, loader: object) -> CodeType | None:
 
 def awaited() -> Mapping[str, ModuleSpec | None]:
     """Modules of others whose end we must see, too → where they are, if that is fixed."""
-    return {**lazy.awaited(), **deferred.awaited()}  # the latter's places are fixed
+    global _awaited
+    first, second = lazy.awaited(), deferred.awaited()
+    key = (id(first), len(first), id(second), len(second))
+    if _awaited[0] != key:
+        _awaited = key, {**first, **second}  # the latter's places are fixed
+    return _awaited[1]
 
 
 def end(module: ModuleType, name: str) -> None:

@@ -340,7 +340,7 @@ def test_a_run_does_not_import_it(cache: Path, tmp_path: Path) -> None:
             "CrewAI's code differs from every version that it was proven on",
         ),
         (
-            "import wrapt; wrapt.register_post_import_hook(print, 'chromadb')",
+            "import wrapt; wrapt.register_post_import_hook(str, 'chromadb')",
             "somebody waits for the import of chromadb",
         ),
         (
@@ -366,7 +366,7 @@ def test_damaged_code_is_made_again(damage: str, tmp_path: Path) -> None:
     env = environment(**QUIET, XDG_CACHE_HOME=tmp_path)
     run = [start("-c", ON + REASON, env=env).stdout.split()[:2] for _ in range(2)]
     assert run == [["True", "off"], ["False", "active"]]
-    (file,) = (tmp_path / "fast-crewai" / "code").iterdir()
+    (file,) = (f for f in (tmp_path / "fast-crewai" / "code").iterdir() if not f.suffix)
     content = file.read_bytes()
     if damage == "folder":
         file.unlink()
@@ -407,7 +407,8 @@ assert [os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children] == [0]
     )
     answer = start("-c", program, env=env)
     assert answer.stdout == "done\n", answer.stderr
-    assert len(list((tmp_path / "fast-crewai" / "code").iterdir())) == 1
+    files = [file.suffix for file in (tmp_path / "fast-crewai" / "code").iterdir()]
+    assert sorted(files) == ["", ".openai"]
 
 
 def test_another_installation_is_a_first_run(cache: Path, tmp_path: Path) -> None:
