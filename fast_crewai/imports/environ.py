@@ -1,4 +1,4 @@
-"""``os.environ``, while what was left out would read from it when it is imported."""
+"""The environment, while what was left out would read from it when it is imported."""
 
 from __future__ import annotations
 

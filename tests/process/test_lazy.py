@@ -220,9 +220,9 @@ REPLACING = [
             os.environ.update(OPENAI_LOG="debug", openai_api_version="another")
             os.environ["OPENAI_API_VERSION"] = "3000"
             import openai
-            print(openai.api_version, logging.getLogger("openai").level, type(os.environ))
+            print(openai.api_version, logging.getLogger("openai").level)
             """,
-        "True\nNone 0 <class 'os._Environ'>\n",
+        "True\nNone 0\n",
     ),
     (
         """
