@@ -73,3 +73,21 @@ def test_profile_import_says_who_asked(tmp_path: Path) -> None:
     assert len(asked) == 1 and "mine.py:2 in <module>" in asked[0], second.stdout
     answer = start("-m", "fast_crewai", "profile-import", "no_such_module", env=env)
     assert answer.returncode == 1 and "no_such_module can't be imported" in answer.stderr
+
+
+def test_the_command_line_of_crewai_loads_no_engine(tmp_path: Path) -> None:
+    pytest.importorskip("crewai_cli")
+    program = """
+import sys, wrapt
+heard = []
+wrapt.register_post_import_hook(lambda module: heard.append(module.__name__), "crewai_core.paths")
+from crewai_cli.cli import crewai as main
+main(["version"], standalone_mode=False)
+print("fast_crewai.engine" in sys.modules, "crewai" in sys.modules, heard)
+import crewai
+from fast_crewai import engine
+print(engine.registry().states["database.store-lock"].state)
+"""
+    env = environment(**QUIET, XDG_CACHE_HOME=tmp_path)
+    answer = start("-c", ON + program, env=env)
+    assert "False False ['crewai_core.paths']\nactive\n" in answer.stdout, answer.stderr
