@@ -130,11 +130,19 @@ def _use(stored: Mapping[str, Any], specs: dict[str, ModuleSpec]) -> None:
 
 
 def begin(name: str) -> None:
-    """A module of CrewAI's is about to be executed."""
+    """A module of CrewAI's is about to be executed. Never raises."""
     if _state.recorder is not None and name in manifest.LEFT:
-        if name == manifest.EARLY:
-            _import_all(manifest.BEFORE)
-        _state.recorder.begin()
+        try:
+            if name == manifest.EARLY:
+                _import_all(manifest.BEFORE)
+            _state.recorder.begin()
+        except Exception as error:  # a package that isn't here; or no working directory
+            _give_up(error)
+
+
+def _give_up(error: Exception) -> None:
+    _state.recorder = None
+    DEFERRED.turn_off(f"{type(error).__name__}: {error}")
 
 
 def prepare(name: str) -> None:
@@ -225,7 +233,10 @@ def _early() -> None:
 def executed(name: str) -> None:
     """A module has been executed."""
     if _state.recorder is not None and name in manifest.LEFT:
-        _state.recorder.end()
+        try:
+            _state.recorder.end()
+        except Exception as error:
+            _give_up(error)
     for part in _state.parts:
         if part.name == name:
             asking.answer(part.namespace, part.left.annotations, _asker())

@@ -344,6 +344,11 @@ def test_a_run_does_not_import_it(cache: Path, tmp_path: Path) -> None:
             "somebody waits for the import of chromadb",
         ),
         (
+            "from fast_crewai.imports import manifest, store; store.read = lambda path: None\n"
+            "manifest.BEFORE = ('no_such_module',)",
+            "ModuleNotFoundError: No module named 'no_such_module'",
+        ),
+        (
             "from fast_crewai.imports import manifest; manifest.ABSENT = ('wave',)",
             "wave is installed",
         ),
