@@ -99,7 +99,7 @@ def _locate(found: Found) -> str | None:
         return "there is no cache folder"
     key = f"{_digest(found.sources)} {[*_environment(found.specs)]}"
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
-    found.mark = cache / "code" / name
+    found.mark = cache / "deferred" / name
     return None
 
 

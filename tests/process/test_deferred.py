@@ -31,7 +31,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     answer = start("-c", ON + REASON, env=environment(**QUIET, XDG_CACHE_HOME=folder))
     assert answer.stdout.startswith("True off first run here"), answer.stdout + answer.stderr
-    assert len(list((folder / "fast-crewai" / "code").iterdir())) == 1
+    assert len(list((folder / "fast-crewai" / "deferred").iterdir())) == 1
     return folder
 
 
@@ -371,7 +371,7 @@ def test_damaged_code_is_made_again(damage: str, tmp_path: Path) -> None:
     env = environment(**QUIET, XDG_CACHE_HOME=tmp_path)
     run = [start("-c", ON + REASON, env=env).stdout.split()[:2] for _ in range(2)]
     assert run == [["True", "off"], ["False", "active"]]
-    (file,) = (f for f in (tmp_path / "fast-crewai" / "code").iterdir() if not f.suffix)
+    (file,) = (tmp_path / "fast-crewai" / "deferred").iterdir()
     content = file.read_bytes()
     if damage == "folder":
         file.unlink()
@@ -412,8 +412,7 @@ assert [os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children] == [0]
     )
     answer = start("-c", program, env=env)
     assert answer.stdout == "done\n", answer.stderr
-    files = [file.suffix for file in (tmp_path / "fast-crewai" / "code").iterdir()]
-    assert sorted(files) == ["", ".openai"]
+    assert len(list((tmp_path / "fast-crewai" / "deferred").iterdir())) == 1
 
 
 def test_another_installation_is_a_first_run(cache: Path, tmp_path: Path) -> None:
