@@ -1,6 +1,6 @@
 """What `import crewai` costs, plain and accelerated: CPU, wall time, memory, modules.
 
-    python benchmarks/imports.py [--pairs 10] [--program import|kickoff|openai]
+    python benchmarks/imports.py [--pairs 10] [--program NAME]...
 
 Whole processes, interleaved, with compiled `.pyc` files; both sides must print the same. The first
 accelerated run in an environment, with an empty cache, is measured too ("first").
@@ -9,6 +9,7 @@ accelerated run in an environment, with an empty cache, is measured too ("first"
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -31,6 +32,14 @@ class Fake(BaseLLM):
     def supports_function_calling(self):
         return False
 """
+COMMAND = """
+import contextlib, io
+def command(*arguments):
+    from crewai_cli.cli import crewai as main
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        main(arguments, standalone_mode=False)
+    return out.getvalue()
+"""
 PROGRAMS = {
     "import": "import crewai\nanswer = sorted(crewai.__all__)\n",
     "kickoff": CREW
@@ -46,7 +55,12 @@ agent = Agent(role="r", goal="g", backstory="b", llm=LLM("gpt-4o", api_key="none
 task = Task(description="d {x}", expected_output="e", agent=agent)
 answer = [type(agent.llm).__name__, len(Crew(agents=[agent], tasks=[task]).tasks)]
 """,
+    "memory": "from crewai import Memory\nanswer = sorted(Memory.model_fields)\n",
+    "tools": "import crewai, crewai_tools\nanswer = sorted(crewai_tools.__all__)\n",
+    "cli --help": COMMAND + "answer = command('--help')\n",
+    "cli version": COMMAND + "answer = command('version')\n",
 }
+NEEDS = {"tools": "crewai_tools", "cli --help": "crewai_cli", "cli version": "crewai_cli"}
 START = {"off": "", "on": "from fast_crewai import finder; finder.start()\n"}
 
 
@@ -100,6 +114,9 @@ def main() -> None:
     arguments = parser.parse_args()
     results = {}
     for name in arguments.program or PROGRAMS:
+        if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
+            print(f"{name}: not measured, {NEEDS[name]} is not installed")
+            continue
         with tempfile.TemporaryDirectory() as folder:
             results[name] = measure(name, arguments.pairs, Path(folder))
     print(f"written to {write('imports', {'results': results})}")

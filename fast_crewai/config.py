@@ -132,6 +132,19 @@ def run_environment(
     return environment
 
 
+def environment() -> dict[str, str]:
+    """A copy of all of it, to be compared with a later one."""
+    return dict(os.environ)
+
+
+def quiet_environment(*, enabled: bool) -> dict[str, str]:
+    """For a child that imports CrewAI and reports nothing to anybody, with us or without."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("FAST_CREWAI")}
+    quiet = ("CREWAI_DISABLE_TELEMETRY", "CREWAI_DISABLE_VERSION_CHECK", "OTEL_SDK_DISABLED")
+    env |= dict.fromkeys(quiet, "true")
+    return env | {"CREWAI_TRACING_ENABLED": "false", "FAST_CREWAI": "1" if enabled else "0"}
+
+
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
     """Where this user's caches are kept (it needn't exist yet); None if that isn't known."""
     given = environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME", "")

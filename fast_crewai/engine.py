@@ -13,13 +13,14 @@ from types import CodeType, ModuleType
 from fast_crewai import __version__, config
 from fast_crewai.hooks import store
 from fast_crewai.hooks.registry import Registry
-from fast_crewai.imports import collector, lazy, set_aside
+from fast_crewai.imports import collector, deferred, lazy, set_aside
 
 _lock = threading.RLock()
 _registry: Registry | None = None
 _active = False  # the registry has been told what to apply
 _hooked: set[str] = set()  # modules with a post-import hook of ours
 _warned: set[str] = set()
+_awaited: tuple[object, Mapping[str, ModuleSpec | None]] = (None, {})
 
 
 def _after_fork() -> None:
@@ -29,6 +30,7 @@ def _after_fork() -> None:
     if _registry is not None:
         _registry.forget_lock()
     collector.resume()
+    deferred.forget_lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -65,28 +67,45 @@ def deactivate() -> None:
     with _lock:
         _active = False
         lazy.force_quietly()
+        deferred.force_quietly()
         set_aside.end()
         if _registry is not None:
             _registry.uninstall()
 
 
+def prepare(name: str) -> None:
+    """A CrewAI module is about to be created: what must be imported before it."""
+    if _active:
+        deferred.prepare(name)
+
+
 def begin(module: ModuleType, name: str) -> collector.Resume | None:
     """A CrewAI module is about to be executed: what must be ended when it has been."""
+    deferred.begin(name)
     if name not in ("crewai", lazy.SOURCE) or _registry is None or not _active:
         return None
     if name == "crewai" and _registry.wants(lazy.LAZY):
         lazy.plan(module)
+    if name == "crewai" and _registry.wants(deferred.DEFERRED):
+        deferred.plan(module)
     return collector.pause() if _registry.wants(collector.GC) else None
 
 
 def code_for(module: ModuleType, name: str, loader: object) -> CodeType | None:
     """The code to execute a CrewAI module with, if it isn't what its loader has."""
-    return lazy.code_for(module, name, loader) if _active else None
+    if not _active:
+        return None
+    return lazy.code_for(module, name, loader) or deferred.code_for(module, name, loader)
 
 
 def awaited() -> Mapping[str, ModuleSpec | None]:
     """Modules of others whose end we must see, too → where they are, if that is fixed."""
-    return lazy.awaited()
+    global _awaited
+    first, second = lazy.awaited(), deferred.awaited()
+    key = (id(first), len(first), id(second), len(second))
+    if _awaited[0] != key:
+        _awaited = key, {**first, **second}  # the latter's places are fixed
+    return _awaited[1]
 
 
 def end(module: ModuleType, name: str) -> None:
@@ -99,6 +118,7 @@ def end(module: ModuleType, name: str) -> None:
         if name == "crewai":  # its last statements write into other modules
             _registry.recheck()
     lazy.executed(name)
+    deferred.executed(name)
     if name == "crewai":
         store.save()
 

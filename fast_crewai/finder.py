@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fast_crewai.config import Settings
 
 PACKAGES = frozenset({"crewai", "crewai_cli", "crewai_core", "crewai_files", "crewai_tools"})
+_LIGHT = frozenset({"crewai_cli", "crewai_core"})  # `crewai --help` needs no more than these
 
 failure: "str | None" = None  # why the accelerator could not be started, for `status`
 
@@ -80,7 +81,9 @@ class _Loader:
         self._loader = loader
 
     def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
-        _begin()
+        if "crewai" in sys.modules or spec.name.partition(".")[0] not in _LIGHT:
+            _begin()
+        _prepare(spec.name)
         module: ModuleType | None = self._loader.create_module(spec)
         return module
 
@@ -174,6 +177,13 @@ def _begin() -> None:
         pass
 
 
+def _prepare(name: str) -> None:
+    """Before a module is created (no import lock but its own is held)."""
+    prepare = getattr(sys.modules.get("fast_crewai.engine"), "prepare", None)
+    if prepare is not None:
+        prepare(name)
+
+
 def _execute(module: "ModuleType", name: str, loader: "Any") -> "tuple[Any, CodeType | None]":
     """A module is going to be executed: what is to be ended afterwards, and code of ours."""
     engine = sys.modules.get("fast_crewai.engine")
@@ -192,3 +202,7 @@ def _end(module: "ModuleType", name: str) -> None:
     if end is not None:
         end(module, name)
         _finder.awaited = sys.modules["fast_crewai.engine"].awaited()
+    else:  # the engine is loaded with CrewAI itself
+        notify = getattr(sys.modules.get("wrapt"), "notify_module_loaded", None)
+        if notify is not None:
+            notify(module)

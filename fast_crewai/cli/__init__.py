@@ -80,10 +80,17 @@ def doctor() -> None:
 @click.option("--dry-run", is_flag=True, help="Show the files that would be written.")
 def enable(dry_run: bool) -> None:
     """Turn the accelerator on for every program of this Python environment."""
-    from fast_crewai.cli import always_on
+    from fast_crewai import report
+    from fast_crewai.cli import always_on, warming
 
     for path in always_on.enable(dry_run=dry_run):
         click.echo(f"{'would write' if dry_run else 'wrote'} {path}")
+    if dry_run or report.crewai_version() is None:
+        return
+    try:
+        click.echo(warming.sentence(warming.warm()))
+    except click.ClickException as error:  # it is enabled all the same
+        click.echo(f"CrewAI's import was not compared: {error.message}")
 
 
 @main.command()
@@ -96,6 +103,32 @@ def disable() -> None:
         click.echo(f"removed {path}")
     if not removed:
         click.echo("nothing to remove: the accelerator is not enabled in this environment")
+
+
+@main.command()
+def warm() -> None:
+    """Have CrewAI's first accelerated import behind you, compared with the plain one.
+
+    Exit code 1 if anything differs.
+    """
+    from fast_crewai.cli import warming
+
+    checked = warming.warm()
+    click.echo(warming.sentence(checked))
+    for line in checked["different"]:
+        click.echo(f"  {line}")
+    sys.exit(1 if checked["different"] else 0)
+
+
+@main.command("profile-import")
+@click.option("--rows", default=15, show_default=True, help="How many packages and modules.")
+@click.argument("module", default="crewai")
+def profile_import(rows: int, module: str) -> None:
+    """What importing MODULE costs with the accelerator, what is left out, and who asks for it."""
+    from fast_crewai.cli import profiling
+
+    for line in profiling.lines(profiling.profile(module), rows):
+        click.echo(line)
 
 
 @main.command()

@@ -8,7 +8,7 @@ import click
 
 import fast_crewai
 from fast_crewai import engine, report
-from fast_crewai.cli import always_on, inspection
+from fast_crewai.cli import always_on, inspection, warming
 from fast_crewai.hooks import registry as registries
 from fast_crewai.hooks.registry import ACTIVE
 from fast_crewai.tables import Check
@@ -26,7 +26,7 @@ def examine() -> list[Check]:
         current = inspection.live_status()
     except click.ClickException as error:
         return [*checks, Check("CrewAI", error.message, True, "reinstall CrewAI")]
-    return [*checks, *_routes(current), _areas(), _stale(), _settings()]
+    return [*checks, *_routes(current), _warmed(current), _areas(), _stale(), _settings()]
 
 
 def _native() -> Check:
@@ -89,6 +89,14 @@ def _advice(reason: str) -> str:
     if "fingerprints.json" in reason:
         return "reinstall: pip install --force-reinstall fast-crewai"
     return ""
+
+
+def _warmed(current: report.Status) -> Check:
+    checked = warming.last()
+    if checked is None or checked["crewai"] != current.crewai:
+        return Check("imports compared", "not yet (fast-crewai warm)")
+    advice = "FAST_CREWAI_DISABLE=imports; please report it"
+    return Check("imports compared", warming.sentence(checked), bool(checked["different"]), advice)
 
 
 def _areas() -> Check:

@@ -18,6 +18,7 @@ from fast_crewai.config import COMPONENTS, Settings
 from fast_crewai.hooks import fingerprint
 from fast_crewai.hooks.route import Route, TargetError, imported_as, locate
 from fast_crewai.imports.collector import GC
+from fast_crewai.imports.deferred import DEFERRED
 from fast_crewai.imports.feature import ACTIVE as ACTIVE
 from fast_crewai.imports.feature import OFF, WAITING, Feature
 from fast_crewai.imports.lazy import LAZY
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fast_crewai")
 
-FEATURES = (GC, LAZY)
+FEATURES = (GC, LAZY, DEFERRED)
 AREAS = ("flow", "events", "agents", "tools", "tasks", "serialization", "database")
 FINGERPRINTS = Path(__file__).parent.parent / "fingerprints.json"
 

@@ -5,14 +5,13 @@ quarter of the import. Here ``crewai.task`` is compiled without that import; who
 name gets it, and what was left out is imported then.
 
 Whatever could make a difference between then and now imports it before: see ``_WATCHED`` and
-``_FRAMEWORKS``. What is left out was imported in this very environment before: see ``proof``.
+``FRAMEWORKS``. What is left out was imported in this very environment before: see ``proof``.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
-import os
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from typing import Any
 
 from fast_crewai.hooks import store
-from fast_crewai.imports import others, proof, rewriting
+from fast_crewai.imports import environ, journal, others, proof, rewriting, watch
 from fast_crewai.imports.feature import WAITING, Feature
 
 LAZY = Feature(
@@ -66,7 +65,7 @@ _WATCHED = frozenset(
 )
 
 # Whoever has these may replace anything, in any module, for a while; or knows modules by type.
-_FRAMEWORKS = frozenset({"cloudpickle", "dill", "mock", "pytest", "unittest.mock"})
+FRAMEWORKS = frozenset({"cloudpickle", "dill", "mock", "pytest", "unittest.mock"})
 
 _EMPTY = frozenset(  # what a module has before its first statement
     {"__builtins__", "__cached__", "__doc__", "__file__", "__loader__", "__name__"}
@@ -90,14 +89,16 @@ _READ_BY_IMPORT = ("OPENAI", "PYDANTIC", "UNIXCONFDIR", "UNIXUSRLIBDIR")
 _BASE = ("crewai.llms.base_llm", "BaseLLM")  # the provider's class is one of its subclasses
 
 # The search path may have changed since: what is left out comes from where it was.
-_AWAITED: dict[str, ModuleSpec | None] = dict.fromkeys(_FRAMEWORKS)
+_AWAITED: dict[str, ModuleSpec | None] = dict.fromkeys(FRAMEWORKS)
 
-_FORCING = frozenset({"openai", *_FRAMEWORKS})
+_FORCING = frozenset({"openai", *FRAMEWORKS})
 
 _pending = False  # left out, and not asked for yet
 _without: list[dict[str, Any]] = []  # namespaces that lack the name
 _planned: dict[str, types.CodeType] = {}  # the modules' code, until they are executed
 _ending: Callable[[], None] | None = None  # notes that everything could be imported
+
+asked_for_all: list[Callable[[], None]] = []  # what else is to be imported for an unknown name
 
 
 def awaited() -> Mapping[str, ModuleSpec | None]:
@@ -109,7 +110,7 @@ def plan(package: types.ModuleType) -> None:
     """Before ``crewai`` is executed: decide whether the provider is left out. Never raises."""
     global _ending
     try:
-        loaded = sorted(name for name in ("openai", SOURCE, *_FRAMEWORKS) if name in sys.modules)
+        loaded = sorted(name for name in ("openai", SOURCE, *FRAMEWORKS) if name in sys.modules)
         if loaded:
             return LAZY.turn_off(f"{loaded[0]} is imported already")
         importer = others.importer(proof.LEFT_OUT)
@@ -137,6 +138,11 @@ def plan(package: types.ModuleType) -> None:
     except Exception as error:
         _planned.clear()
         LAZY.turn_off(f"{type(error).__name__}: {error}")
+
+
+def is_first_run() -> bool:
+    """Whether this run imports everything to see that it can be imported."""
+    return _ending is not None
 
 
 def code_for(module: types.ModuleType, name: str, loader: object) -> types.CodeType | None:
@@ -178,6 +184,7 @@ def executed(name: str) -> None:
 def force() -> None:
     """Import what was left out, if it hasn't been asked for yet. Raises what that raises."""
     if _pending:
+        journal.note(LAZY.name)
         importlib.import_module(SOURCE)
         _settle()  # also when nobody watches imports any more
 
@@ -200,8 +207,7 @@ def _leave_out() -> None:
     LAZY.used()
     for name in (*_WATCHED, *_LACKING):
         _watch(name)
-    if type(os.environ) is os._Environ:
-        os.environ.__class__ = _Environ
+    environ.add(_reads, force_quietly)
 
 
 def _settle() -> None:
@@ -215,15 +221,11 @@ def _settle() -> None:
     _pending = False
     LAZY.reason = "imported since"
     _without.clear()
-    if type(os.environ) is _Environ:
-        os.environ.__class__ = os._Environ  # type: ignore[assignment]
+    environ.remove(_reads)
     base = getattr(sys.modules.get(_BASE[0]), _BASE[1], None)
-    if isinstance(base, type) and type(vars(base).get("__subclasses__")) is _Subclasses:
+    if isinstance(base, type) and type(vars(base).get("__subclasses__")) is watch.Subclasses:
         del base.__subclasses__
-    for name in (*_WATCHED, *_LACKING):
-        module = sys.modules.get(name)
-        if isinstance(module, _Watched):
-            module.__class__ = types.ModuleType  # type: ignore[assignment]
+    watch.remove(_watcher)
 
 
 def _value(module: types.ModuleType) -> Any:
@@ -241,69 +243,38 @@ def _loaded(name: str) -> types.ModuleType | None:
     """``sys.modules.get(name)``, as if nothing had been left out."""
     if _pending and (name in proof.PROVIDER or name.partition(".")[0] in proof.PACKAGES):
         force_quietly()
+    if name not in sys.modules:
+        for import_it in asked_for_all:
+            import_it()
     return sys.modules.get(name)
 
 
 # ------------------------------------------------------------------------- modules that are watched
 
 
+class _Watcher:
+    """What modules that are watched are to know of the provider."""
+
+    def lacks(self, module: str, name: str) -> bool:
+        return _pending and (name in (_NAME, "__all__") or (module, name) in _CHILDREN)
+
+    def force(self) -> None:
+        force()
+
+    def force_quietly(self) -> None:
+        force_quietly()
+
+
+_watcher = _Watcher()
+
+
 def _watch(name: str) -> None:
+    if name in _WATCHED or name in _LACKING:
+        watch.add(_watcher, name, name in _LACKING)
     module = sys.modules.get(name)
-    if (name in _WATCHED or name in _LACKING) and type(module) is types.ModuleType:
-        module.__class__ = _Lacking if name in _LACKING else _Watched
     base = vars(module).get(_BASE[1]) if name == _BASE[0] and module is not None else None
     if isinstance(base, type) and "__subclasses__" not in vars(base):
-        base.__subclasses__ = _Subclasses()  # type: ignore[method-assign, assignment]
-
-
-class _Watched(types.ModuleType):
-    """A module from which the provider takes names."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not _is_child(self, name, value):
-            force_quietly()
-        types.ModuleType.__setattr__(self, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        force_quietly()
-        types.ModuleType.__delattr__(self, name)
-
-
-class _Lacking(_Watched):
-    """A module that has more names once the provider is imported."""
-
-    def __getattr__(self, name: str) -> Any:
-        if _pending and (name in (_NAME, "__all__") or (self.__name__, name) in _CHILDREN):
-            force()
-        return types.ModuleType.__getattribute__(self, name)
-
-    def __dir__(self) -> list[str]:
-        force_quietly()
-        return sorted(types.ModuleType.__dir__(self))
-
-
-class _Subclasses:
-    """Of a class that has one more when the provider is imported."""
-
-    def __get__(self, instance: object, owner: type) -> Any:
-        asking = sys._getframe(1).f_globals.get("__name__")
-        if asking != "abc":  # isinstance() of an abstract class asks, and finds nothing in it
-            force_quietly()
-        return type.__subclasses__.__get__(owner, type(owner))
-
-
-class _Environ(os._Environ):  # type: ignore[type-arg]
-    """The environment, from which the import of openai reads."""
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        if _reads(key) and self.get(key) != value:
-            force_quietly()
-        os._Environ.__setitem__(self, key, value)  # by now we may be of another class
-
-    def __delitem__(self, key: Any) -> None:
-        if _reads(key) and key in self:
-            force_quietly()
-        os._Environ.__delitem__(self, key)
+        base.__subclasses__ = watch.Subclasses(_watcher)  # type: ignore[method-assign, assignment]
 
 
 def _reads(key: object) -> bool:
@@ -311,9 +282,3 @@ def _reads(key: object) -> bool:
         return False
     name = key.upper()
     return name not in _READ_WHEN_USED and any(word in name for word in _READ_BY_IMPORT)
-
-
-def _is_child(module: types.ModuleType, name: str, value: object) -> bool:
-    """Whether it is what Python's import system does at the end of a submodule."""
-    spec = module.__spec__
-    return spec is not None and sys.modules.get(f"{spec.name}.{name}", module) is value

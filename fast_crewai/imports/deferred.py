@@ -1,0 +1,384 @@
+"""What CrewAI's manifest allows is left out of its import, until somebody could notice.
+
+A module of CrewAI's is compiled without the imports that ``manifest`` names; whoever asks for one
+of those names gets it, and all that was left out is imported then, in the order in which it would
+have been. So it is before anything could make a difference: see ``WATCHED``, ``FRAMEWORKS``.
+
+It takes a first run in the same environment, which imports everything, compares it with what is
+assumed, and writes the transformed code to the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from typing import Any
+
+from fast_crewai.imports import (
+    asking,
+    effects,
+    environ,
+    journal,
+    lazy,
+    leaving,
+    manifest,
+    proving,
+    shell,
+    watch,
+)
+from fast_crewai.imports.feature import WAITING, Feature
+from fast_crewai.imports.lazy import FRAMEWORKS
+
+DEFERRED = Feature(
+    "imports.deferred",
+    "crewai.rag:set_rag_config",
+    "chromadb and CrewAI's code for it are a quarter of what remains of the import",
+)
+
+_PATIENCE = 30.0  # seconds
+
+_EMPTY = frozenset(  # what a module has before its first statement
+    {"__builtins__", "__cached__", "__doc__", "__file__", "__loader__", "__name__"}
+    | {"__package__", "__path__", "__spec__"}
+)
+
+
+@dataclass
+class _Part:
+    """A module that has been executed without its left-out names."""
+
+    name: str
+    namespace: dict[str, Any]
+    left: leaving.Left
+
+
+@dataclass
+class _State:
+    planned: dict[str, Any] = field(default_factory=dict)  # module → file and code; until executed
+    filtering: types.CodeType | None = None
+    awaited: dict[str, ModuleSpec | None] = field(default_factory=dict)
+    loggers: tuple[str, ...] = ()
+    variables: frozenset[str] = frozenset()  # of the environment, read by the import
+    parts: list[_Part] = field(default_factory=list)
+    pending: bool = False  # something is left out, and not asked for yet
+    shell: type | None = None
+    lock: Any = field(default_factory=threading.RLock)
+    seen: set[str] = field(default_factory=set)  # modules imported, though they were left out
+    forcing: int = 0  # the thread that imports what was left out
+    recorder: effects.Recorder | None = None  # of a first run
+    ending: Callable[[effects.Recorder], None] | None = None
+
+
+_state = _State()
+
+
+def awaited() -> Mapping[str, ModuleSpec | None]:
+    """Modules that aren't CrewAI's whose import must be seen → where they are, if that is fixed."""
+    return _state.awaited if _state.pending or _state.planned else {}
+
+
+# ------------------------------------------------------------------------------ before the import
+
+
+def plan(package: types.ModuleType) -> None:
+    """Before ``crewai`` is executed: decide whether anything is left out. Never raises."""
+    global _state
+    if _state.parts:  # CrewAI's modules are made anew, or the first try failed
+        force_quietly()
+        return DEFERRED.turn_off("CrewAI is imported a second time")
+    _state = _State()
+    try:
+        problem = _prepare(Path(package.__path__[0]))
+        if problem is not None:
+            DEFERRED.turn_off(problem)
+    except Exception as error:
+        _state = _State()
+        DEFERRED.turn_off(f"{type(error).__name__}: {error}")
+
+
+def _prepare(folder: Path) -> str | None:
+    """Why nothing is left out; None: it is."""
+    found = proving.look(folder)
+    if found.problem is None and found.stored is None:
+        _state.recorder = effects.Recorder()
+        _state.ending = lambda recorder: proving.note(found, recorder)
+    if found.problem is None and (found.stored is None or lazy.is_first_run()):
+        return "first run here: what is left out next time is imported once"
+    if found.problem is None and found.stored is not None:
+        _use(found.stored, found.specs)
+    return found.problem
+
+
+def _use(stored: Mapping[str, Any], specs: dict[str, ModuleSpec]) -> None:
+    _state.planned = dict(stored["modules"])
+    _state.filtering = stored["filtering"]
+    _state.loggers = stored["loggers"]
+    _state.variables = stored["variables"]
+    _state.awaited.update(dict.fromkeys((*FRAMEWORKS, *manifest.LIBRARIES)))
+    _state.awaited.update(specs)
+    _state.awaited[manifest.SHELL[0]] = None
+
+
+# ------------------------------------------------------------------------------ during the import
+
+
+def begin(name: str) -> None:
+    """A module of CrewAI's is about to be executed. Never raises."""
+    if _state.recorder is not None and name in manifest.LEFT:
+        try:
+            if name == manifest.EARLY:
+                _import_all(manifest.BEFORE)
+            _state.recorder.begin()
+        except Exception as error:  # a package that isn't here; or no working directory
+            _give_up(error)
+
+
+def _give_up(error: Exception) -> None:
+    _state.recorder = None
+    DEFERRED.turn_off(f"{type(error).__name__}: {error}")
+
+
+def prepare(name: str) -> None:
+    """A module of CrewAI's is about to be created: if it was left out, chromadb comes first."""
+    if _state.pending and name in manifest.DEFERRED:
+        _import_packages()
+
+
+def _import_packages() -> None:
+    """Import the packages as such before any of their modules. Never raises.
+
+    One thread that imports ``a`` and another that imports ``a.b`` first can lock each other out:
+    Python raises a deadlock's error then. Without us this can't be, for both are imported.
+    """
+    for name in manifest.PACKAGES:
+        try:
+            importlib.import_module(name)
+        except Exception:  # whoever imports it next is told
+            return
+
+
+def code_for(module: types.ModuleType, name: str, loader: object) -> types.CodeType | None:
+    """The code to execute a module with, instead of what the loader would take."""
+    file, *planned = _state.planned.get(name, (None,))
+    if not planned or type(loader) is not SourceFileLoader or loader.path != file:
+        return None
+    namespace = vars(module)
+    if namespace.keys() - _EMPTY:
+        return None  # a reload
+    code: types.CodeType = planned[0]
+    if name == manifest.SHELL[0]:
+        waiting = _state.shell
+        if waiting is None or not shell.is_waiting(waiting):
+            return None
+        namespace[proving.ADOPT] = lambda real: shell.adopt(waiting, real)
+    elif name == manifest.FILTERING:
+        return code if _state.filtering is None else None  # the calls have been made
+    elif name == manifest.EARLY:
+        if _state.parts:
+            return None
+        namespace[leaving.EARLY] = _early
+        _add_part(name, namespace, planned)
+        _leave_out()
+    elif not _state.pending:
+        return None
+    elif name == manifest.SHELL_USER:
+        _state.shell = shell.make(*manifest.SHELL, _load_shell)
+        namespace[manifest.SHELL[1]] = _state.shell
+    else:
+        _add_part(name, namespace, planned)
+    return code
+
+
+def _add_part(name: str, namespace: dict[str, Any], planned: list[Any]) -> None:
+    part = _Part(name, namespace, leaving.Left(*planned))
+    namespace[leaving.HELPER] = lambda asked: _value(part, asked)
+    _state.parts.append(part)
+
+
+def _load_shell() -> None:
+    _import_packages()
+    importlib.import_module(manifest.SHELL[0])
+    force()
+
+
+def _leave_out() -> None:
+    _state.pending = True
+    DEFERRED.used()
+    for name in _state.loggers:
+        logging.getLogger(name)
+    environ.add(_reads, force_quietly)
+    _watch_all()
+
+
+def _import_all(names: Iterable[str]) -> None:
+    for name in names:
+        importlib.import_module(name)
+
+
+def _early() -> None:
+    """Where the first name would be imported: all that isn't left out."""
+    _import_all((*manifest.BEFORE, *manifest.EAGER))
+    calls, _state.filtering = _state.filtering, None
+    if calls is not None:
+        exec(calls, {"__name__": manifest.FILTERING})
+
+
+def executed(name: str) -> None:
+    """A module has been executed."""
+    if _state.recorder is not None and name in manifest.LEFT:
+        try:
+            _state.recorder.end()
+        except Exception as error:
+            _give_up(error)
+    for part in _state.parts:
+        if part.name == name:
+            asking.answer(part.namespace, part.left.annotations, _asker())
+    if name == "crewai":
+        _end()
+    elif not _state.pending:
+        return
+    elif name in FRAMEWORKS:
+        force_quietly()
+    elif name in _WATCHED:
+        _watch(name)
+        if name in manifest.DEFERRED:
+            _state.seen.add(name)
+            if len(_state.seen) == len(manifest.DEFERRED):  # somebody has imported all of it
+                force_quietly()
+
+
+def _end() -> None:
+    ending, _state.ending = _state.ending, None
+    if DEFERRED.state == WAITING:
+        DEFERRED.turn_off("crewai.rag was not loaded from its file as usual")
+    if not _state.pending:
+        _state.planned.clear()
+    _watch_all()
+    recorder, _state.recorder = _state.recorder, None
+    if ending is not None and recorder is not None:
+        try:
+            ending(recorder)
+        except Exception as error:
+            DEFERRED.turn_off(f"{type(error).__name__}: {error}")
+
+
+# ------------------------------------------------------------------------------ afterwards
+
+
+def force(wait: float = -1) -> None:
+    """Import what was left out, if it hasn't been asked for yet. Raises what that raises.
+
+    One thread does it, without any import lock of what is left out: another order among threads
+    could show one of them a module that is half executed.
+    """
+    state, thread = _state, threading.get_ident()
+    if not state.pending or state.forcing == thread or not state.lock.acquire(timeout=wait):
+        return
+    try:
+        if state.pending:
+            state.forcing = thread
+            journal.note(DEFERRED.name)
+            _import_rest(state)
+    finally:
+        state.forcing = 0
+        state.lock.release()
+
+
+def _import_rest(state: _State) -> None:
+    _import_packages()
+    for part in list(state.parts):
+        names: dict[str, Any] = {}
+        exec(part.left.rest, part.namespace, names)
+        for name, value in names.items():
+            part.namespace.setdefault(name, value)
+    if state.shell is not None:
+        importlib.import_module(manifest.SHELL[0])
+    state.pending = False
+    DEFERRED.reason = "imported since"
+    environ.remove(_reads)
+    base = _base()
+    if base is not None and type(vars(base).get("__subclasses__")) is watch.Subclasses:
+        del base.__subclasses__
+    watch.remove(_watcher)
+    for part in state.parts:
+        asking.answer(part.namespace, part.left.annotations, None)
+
+
+def force_quietly() -> None:
+    """The same, but whoever asks is told what is wrong; and an import is never waited for long."""
+    try:  # noqa: SIM105
+        force(wait=_PATIENCE)
+    except Exception:
+        pass
+
+
+def forget_lock() -> None:
+    """In a fork: a thread that held the lock doesn't exist here."""
+    _state.lock, _state.forcing = threading.RLock(), 0
+
+
+def _value(part: _Part, name: str) -> Any:
+    """What CrewAI's function means by the name."""
+    if name not in part.namespace:
+        force()
+    try:
+        return part.namespace[name]
+    except KeyError:
+        raise NameError(f"name {name!r} is not defined") from None
+
+
+def _asker() -> Callable[[], None] | None:
+    return force if _state.pending else None
+
+
+class _Watcher:
+    def lacks(self, module: str, name: str) -> bool:
+        if not _state.pending:
+            return False
+        if f"{module}.{name}" in manifest.DEFERRED or name == "__all__":
+            return True
+        return any(part.name == module and name in part.left.names for part in _state.parts)
+
+    def force(self) -> None:
+        force()
+
+    def force_quietly(self) -> None:
+        force_quietly()
+
+
+_watcher = _Watcher()
+lazy.asked_for_all.append(force_quietly)
+_WATCHED = manifest.WATCHED | manifest.LIBRARIES | {*manifest.LEFT, *manifest.DEFERRED}
+_LACKING = frozenset({*manifest.LEFT, *(name.rpartition(".")[0] for name in manifest.DEFERRED)})
+
+
+def _watch(name: str) -> None:
+    watch.add(_watcher, name, name in _LACKING)
+    base = _base() if name == manifest.BASE[0] else None
+    if base is not None and "__subclasses__" not in vars(base):
+        base.__subclasses__ = watch.Subclasses(_watcher)  # type: ignore[method-assign, assignment]
+
+
+def _base() -> type | None:
+    """The class of CrewAI's that has more subclasses afterwards."""
+    found = getattr(sys.modules.get(manifest.BASE[0]), manifest.BASE[1], None)
+    return found if isinstance(found, type) else None
+
+
+def _reads(key: object) -> bool:
+    if not _state.pending or type(key) is not str:
+        return False
+    return key.upper() in _state.variables or key.upper().startswith(manifest.VARIABLES)
+
+
+def _watch_all() -> None:
+    if _state.pending:
+        for name in _WATCHED | _LACKING:
+            _watch(name)

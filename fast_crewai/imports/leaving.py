@@ -1,0 +1,286 @@
+"""A module compiled from its own source with some of its imports left out, to be made up for.
+
+What is left out are statements of the module's body: ``from X import NAME`` of the names that the
+manifest says, and plain assignments that need those. They are executed later, as they are. Until
+then, functions that evaluate such a name call a helper for it, and annotations that mention it are
+answered by a dictionary that asks first. All else, lines and columns too, is what Python's
+compiler makes of the same source.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Set
+from dataclasses import dataclass
+from types import CodeType
+
+HELPER = "__fast_crewai_value__"
+EARLY = "__fast_crewai_early__"
+
+
+class LeavingError(Exception):
+    """The source isn't what was expected: nothing can be left out of it."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """A module without some names, and what makes up for them."""
+
+    code: CodeType
+    rest: CodeType  # the statements left out
+    names: tuple[str, ...]  # what they bind
+    # Functions, by their path in the module, and "", the module → annotations left out, as code.
+    annotations: dict[str, dict[str, CodeType]]
+
+
+def leave_out(source: bytes, filename: str, names: Set[str], early: bool = False) -> Left:
+    """``names`` must be imported at the top level, by ``from X import NAME``.
+
+    With ``early``, the global EARLY is called where the first of them would be imported. Raises
+    LeavingError where a name is needed while the module is executed, or bound a second time.
+    """
+    tree = ast.parse(source, filename)
+    leaving = _Leaving(set(names), filename, _is_future(tree))
+    body: list[ast.stmt] = []
+    for statement in tree.body:
+        kept = leaving.statement(statement)
+        if early and leaving.rest and not any(_calls_early(s) for s in body):
+            call = ast.Expr(ast.Call(ast.Name(EARLY, ast.Load()), [], []))
+            body.append(ast.fix_missing_locations(ast.copy_location(call, statement)))
+        body.append(kept)
+    if missing := leaving.names - leaving.bound:
+        raise LeavingError(f"not imported as expected: {', '.join(sorted(missing))}")
+    tree.body = body
+    rest = ast.Module(leaving.rest, [])
+    return Left(
+        compile(tree, filename, "exec", dont_inherit=True),
+        compile(rest, filename, "exec", dont_inherit=True),
+        tuple(sorted(leaving.bound)),
+        leaving.annotations,
+    )
+
+
+def without_calls(source: bytes, filename: str, function: str) -> tuple[CodeType, CodeType]:
+    """The module without its top-level calls of ``function``, and a module of those alone.
+
+    The latter has the module's plain imports, too.
+    """
+    tree = ast.parse(source, filename)
+    calls = [s for s in tree.body if _is_call(s, function)]
+    if not calls:
+        raise LeavingError(f"{function} is not called")
+    only = [s for s in tree.body if isinstance(s, ast.Import)] + calls
+    tree.body = [
+        ast.copy_location(ast.Pass(), s) if _is_call(s, function) else s for s in tree.body
+    ]
+    return (
+        compile(tree, filename, "exec", dont_inherit=True),
+        compile(ast.Module(only, []), filename, "exec", dont_inherit=True),
+    )
+
+
+def given(source: bytes, filename: str, imported: tuple[str, str]) -> CodeType:
+    """The module without ``from MODULE import NAME``, a name that it is given before."""
+    tree = ast.parse(source, filename)
+    places = [
+        i
+        for i, s in enumerate(tree.body)
+        if isinstance(s, ast.ImportFrom)
+        and (s.module, s.level) == (imported[0], 0)
+        and [(a.name, a.asname) for a in s.names] == [(imported[1], None)]
+    ]
+    if len(places) != 1:
+        raise LeavingError(f"{imported[1]} is not imported as expected")
+    tree.body[places[0]] = ast.copy_location(ast.Pass(), tree.body[places[0]])
+    return compile(tree, filename, "exec", dont_inherit=True)
+
+
+def with_adoption(source: bytes, filename: str, name: str, helper: str) -> CodeType:
+    """The module, with ``NAME = helper(NAME)`` right after the class of that name."""
+    tree = ast.parse(source, filename)
+    places = [i for i, s in enumerate(tree.body) if isinstance(s, ast.ClassDef) and s.name == name]
+    if len(places) != 1:
+        raise LeavingError(f"{name} is not defined just once")
+    call = ast.parse(f"{name} = {helper}({name})").body[0]
+    for part in ast.walk(call):
+        ast.copy_location(part, tree.body[places[0]])
+    tree.body.insert(places[0] + 1, call)
+    return compile(tree, filename, "exec", dont_inherit=True)
+
+
+def _is_call(node: ast.stmt, function: str) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and ast.unparse(node.value.func) == function
+    )
+
+
+def _calls_early(node: ast.stmt) -> bool:
+    return _is_call(node, EARLY)
+
+
+def _is_future(tree: ast.Module) -> bool:
+    """Whether annotations are not evaluated."""
+    return any(
+        isinstance(s, ast.ImportFrom)
+        and s.module == "__future__"
+        and any(alias.name == "annotations" for alias in s.names)
+        for s in tree.body
+    )
+
+
+class _Leaving(ast.NodeTransformer):
+    def __init__(self, names: set[str], filename: str, future: bool) -> None:
+        self.names = names
+        self.bound: set[str] = set()
+        self.rest: list[ast.stmt] = []
+        self.annotations: dict[str, dict[str, CodeType]] = {}
+        self._filename = filename
+        self._future = future
+        self._path: list[str] = []
+        self._in_function = False
+
+    # ------------------------------------------------------------------- statements of the module
+
+    def statement(self, node: ast.stmt) -> ast.stmt:
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            return self._import(node)
+        if isinstance(node, ast.Assign) and self._mentions(node.value, quoted=False):
+            targets = [t.id for t in node.targets if isinstance(t, ast.Name)]
+            if len(targets) == len(node.targets) and not self.bound & set(targets):
+                self.names |= set(targets)
+                self.bound |= set(targets)
+                self.rest.append(node)
+                return ast.copy_location(ast.Pass(), node)
+        changed = self.visit(node)
+        assert isinstance(changed, ast.stmt)
+        return changed
+
+    def _import(self, node: ast.ImportFrom) -> ast.stmt:
+        left = [a for a in node.names if (a.asname or a.name) in self.names]
+        if not left:
+            return node
+        names = {a.asname or a.name for a in left}
+        if self.bound & names:
+            raise LeavingError(f"imported twice: {', '.join(sorted(names))}")
+        self.bound |= names
+        out = ast.ImportFrom(node.module, left, 0)
+        self.rest.append(ast.copy_location(out, node))
+        kept = [a for a in node.names if a not in left]
+        rest = ast.ImportFrom(node.module, kept, 0) if kept else ast.Pass()
+        return ast.copy_location(rest, node)
+
+    def _mentions(self, node: ast.AST | None, quoted: bool = True) -> bool:
+        if node is None:
+            return False
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and part.id in self.names:
+                return True
+            text = part.value if quoted and isinstance(part, ast.Constant) else None
+            if isinstance(text, str) and any(name in text for name in self.names):
+                return True  # an annotation in quotes
+        return False
+
+    # ------------------------------------------------------------------------------ in the module
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id not in self.names:
+            return node
+        if not self._in_function:
+            raise LeavingError(f"{node.id} is used while the module is executed")
+        if not isinstance(node.ctx, ast.Load):
+            raise LeavingError(f"{node.id} is assigned to")
+        call = ast.Call(ast.Name(HELPER, ast.Load()), [ast.Constant(node.id)], [])
+        return ast.fix_missing_locations(ast.copy_location(call, node))
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        self._binds([node.name])
+        self._path.append(node.name)
+        self.generic_visit(node)
+        self._path.pop()
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if not self._in_function and self._mentions(node.annotation):
+            if self._path or not isinstance(node.target, ast.Name):
+                raise LeavingError(f"line {node.lineno} is annotated with it")
+            found = self.annotations.setdefault("", {})
+            found[node.target.id], node.annotation = self._left(node.annotation)
+        return self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        self._binds([node.name])
+        node.decorator_list = [self.visit(part) for part in node.decorator_list]
+        arguments = node.args
+        arguments.defaults = [self.visit(part) for part in arguments.defaults]
+        arguments.kw_defaults = [part and self.visit(part) for part in arguments.kw_defaults]
+        self._annotated(node)
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        self._binds([a.arg for a in (*every, arguments.vararg, arguments.kwarg) if a])
+        outer, self._in_function = self._in_function, True
+        self._path += [node.name, "<locals>"]
+        node.body = [self.visit(statement) for statement in node.body]
+        del self._path[-2:]
+        self._in_function = outer
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815
+
+    def _annotated(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        """Take annotations that mention a name out of a function's head."""
+        arguments = node.args
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        owners = [(a.arg, a) for a in (*every, arguments.vararg, arguments.kwarg) if a]
+        found: dict[str, CodeType] = {}
+        for name, owner in owners:
+            if self._mentions(owner.annotation):
+                assert owner.annotation is not None
+                found[name], owner.annotation = self._left(owner.annotation)
+        if self._mentions(node.returns):
+            assert node.returns is not None
+            found["return"], node.returns = self._left(node.returns)
+        if not found:
+            return
+        if node.decorator_list or self._in_function:
+            raise LeavingError(f"{node.name}, decorated or local, is annotated with it")
+        self.annotations[".".join([*self._path, node.name])] = found
+
+    def _left(self, node: ast.expr) -> tuple[CodeType, ast.expr]:
+        value: ast.expr = ast.Constant(ast.unparse(node)) if self._future else node
+        expression = ast.fix_missing_locations(ast.Expression(ast.copy_location(value, node)))
+        code = compile(expression, self._filename, "eval", dont_inherit=True)
+        return code, ast.copy_location(ast.Constant(None), node)
+
+    # -------------------------------------------------------------------- names bound another time
+
+    def _binds(self, names: list[str]) -> None:
+        if found := self.names.intersection(names):
+            raise LeavingError(f"bound elsewhere: {', '.join(sorted(found))}")
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        node.args = self.visit(node.args)
+        outer, self._in_function = self._in_function, True
+        node.body = self.visit(node.body)
+        self._in_function = outer
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        self._binds([node.arg])
+        return self.generic_visit(node)
+
+    def visit_alias(self, node: ast.alias) -> ast.AST:
+        self._binds([(node.asname or node.name).partition(".")[0]])
+        return node
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        self._binds([node.name or ""])
+        return self.generic_visit(node)
+
+    def visit_Global(self, node: ast.Global) -> ast.AST:
+        self._binds(node.names)
+        return node
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
+        self._binds(node.names)
+        return node

@@ -1,0 +1,189 @@
+"""Whether what the manifest says is true here: of CrewAI's files, and of this environment.
+
+The first run in an environment imports everything. What that does is compared with what is
+assumed, and the transformed code is kept for the next runs, under a digest of all it depends on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from typing import Any
+
+import fast_crewai
+from fast_crewai import config
+from fast_crewai.imports import effects, lazy, leaving, manifest, others, shell, store
+from fast_crewai.imports.feature import WAITING
+
+ADOPT = "__fast_crewai_adopt__"
+
+
+@dataclass
+class Found:
+    """What is known: ``problem`` says why nothing may be left out; ``stored`` is the code."""
+
+    problem: str | None = None
+    stored: Mapping[str, Any] | None = None
+    mark: Path = Path()
+    sources: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    specs: dict[str, ModuleSpec] = field(default_factory=dict)
+
+
+def look(folder: Path) -> Found:
+    """What is known about the CrewAI in that folder. Raises OSError."""
+    found = Found()
+    found.problem = _unsuitable() or _read(folder, found) or _locate(found)
+    if found.problem is None:
+        found.stored = store.read(found.mark)
+        if found.stored is not None:
+            found.problem = found.stored["problem"]
+    return found
+
+
+def _unsuitable() -> str | None:
+    if lazy.LAZY.state != WAITING and not lazy.is_first_run():
+        return "needs imports.lazy"  # it makes up for what CrewAI looks up in sys.modules
+    if sys.version_info >= (3, 14):
+        return "not proven on this version of Python"  # annotations are evaluated otherwise
+    names = (*manifest.PACKAGES, *manifest.DEFERRED, *sorted(lazy.FRAMEWORKS))
+    loaded = [name for name in names if name in sys.modules]
+    if loaded:
+        return f"{loaded[0]} is imported already"
+    importer = others.importer(manifest.PACKAGES)
+    if importer is not None:
+        return importer
+    for name in manifest.ABSENT:
+        if name in sys.modules or PathFinder.find_spec(name) is not None:
+            return f"{name} is installed"
+    return None
+
+
+def _read(folder: Path, found: Found) -> str | None:
+    """CrewAI's files, which must be those of a proven version."""
+    for name in manifest.MODULES:
+        path = folder.joinpath(*name.split(".")[1:])
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        found.files[name] = path
+        found.sources[name] = path.read_bytes()
+    if _digest(found.sources) not in manifest.VERSIONS:
+        return "CrewAI's code differs from every version that it was proven on"
+    return None
+
+
+def _digest(sources: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name, source in sources.items():
+        digest.update(f"{name} {hashlib.sha256(source).hexdigest()}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def _locate(found: Found) -> str | None:
+    """Where the others' packages are, and the name of what is stored about all that."""
+    libraries = sorted({name.partition(".")[0] for name in manifest.LIBRARIES})
+    for name in libraries:
+        spec = PathFinder.find_spec(name)
+        if spec is None or (name in manifest.PACKAGES and not spec.has_location):
+            return f"{name} is not installed as files"
+        found.specs[name] = spec
+    package, *rest = manifest.SHELL[0].split(".")
+    path = Path(str(found.specs[package].origin)).parent.joinpath(*rest).with_suffix(".py")
+    found.files[manifest.SHELL[0]] = path
+    found.sources[manifest.SHELL[0]] = path.read_bytes()
+    cache = config.cache_folder()
+    if cache is None:
+        return "there is no cache folder"
+    key = f"{_digest(found.sources)} {[*_environment(found.specs)]}"
+    name = hashlib.sha256(key.encode()).hexdigest()[:32]
+    found.mark = cache / "deferred" / name
+    return None
+
+
+def _environment(specs: Mapping[str, ModuleSpec]) -> Iterator[Any]:
+    """What the stored code depends on, apart from the files that it was made from."""
+    yield from (sys.version, sys.prefix, sys.implementation.cache_tag, fast_crewai.__version__)
+    for name in ("leaving", "manifest", "effects", "proving"):  # for those who develop them
+        stat = (Path(__file__).parent / f"{name}.py").stat()
+        yield stat.st_mtime_ns, stat.st_size
+    folders = set()
+    for name, spec in specs.items():
+        places = [spec.origin] if spec.has_location else [*(spec.submodule_search_locations or ())]
+        yield name, places
+        for place in map(Path, filter(None, places)):
+            folders.add(place.parents[1] if place.name == "__init__.py" else place.parent)
+            yield place.stat().st_mtime_ns
+    for folder in sorted(folders):  # changes with whatever is installed or removed
+        yield str(folder), folder.stat().st_mtime_ns
+
+
+# ------------------------------------------------------------------------------ on a first run
+
+
+def note(found: Found, recorder: effects.Recorder) -> None:
+    """Everything has been imported: have the code for the next run. Raises LeavingError."""
+    problem = _difference(recorder)
+    stored: dict[str, Any] = {"problem": problem}
+    if problem is None:
+        settings = getattr(sys.modules[manifest.SETTINGS[0]], manifest.SETTINGS[1])
+        filtering, calls = leaving.without_calls(
+            *_source(found, manifest.FILTERING), "warnings.filterwarnings"
+        )
+        modules: dict[str, tuple[Any, ...]] = {
+            manifest.SHELL[0]: (
+                leaving.with_adoption(*_source(found, manifest.SHELL[0]), manifest.SHELL[1], ADOPT),
+            ),
+            manifest.SHELL_USER: (
+                leaving.given(*_source(found, manifest.SHELL_USER), manifest.SHELL),
+            ),
+            manifest.FILTERING: (filtering,),
+        }
+        for name, names in manifest.LEFT.items():
+            left = leaving.leave_out(*_source(found, name), names, name == manifest.EARLY)
+            modules[name] = (left.code, left.rest, left.names, left.annotations)
+        stored |= {
+            "modules": {name: (str(found.files[name]), *code) for name, code in modules.items()},
+            "filtering": calls,
+            "loggers": tuple(recorder.loggers),
+            "variables": frozenset(name.upper() for name in settings.model_fields),
+        }
+    store.write(found.mark, stored)
+
+
+def distrust(reason: str) -> None:
+    """Leave nothing out in this environment, until it changes. CrewAI mustn't be imported yet."""
+    spec = PathFinder.find_spec("crewai")
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        found = look(Path(folder))
+        if found.stored is not None:
+            store.write(found.mark, {"problem": reason})
+
+
+def _source(found: Found, name: str) -> tuple[bytes, str]:
+    return found.sources[name], str(found.files[name])
+
+
+def _difference(recorder: effects.Recorder) -> str | None:
+    """What is not as the manifest assumes."""
+    if recorder.changed:
+        return f"importing chromadb changes {', '.join(sorted(recorder.changed))}"
+    if len(recorder.filters) > 2:
+        return "importing chromadb filters other warnings"
+    if sys.modules["sqlite3"].sqlite_version_info < (3, 35):
+        return "chromadb has another sqlite3"
+    configured = [name for name in recorder.loggers if effects.is_configured(name)]
+    if configured:
+        return f"importing chromadb configures the logger {configured[0]}"
+    for name in (*manifest.DEFERRED, *[n for n in sys.modules if n.startswith("chromadb")]):
+        if "__warningregistry__" in vars(sys.modules.get(name, sys)):
+            return f"importing {name} warns"
+    missing = [name for name in manifest.DEFERRED if name not in sys.modules]
+    if missing:
+        return f"{missing[0]} is not imported by CrewAI"
+    module = sys.modules.get(manifest.SHELL[0])
+    if not shell.can_stand_for(getattr(module, manifest.SHELL[1], type)):
+        return f"{'.'.join(manifest.SHELL)} is another kind of class"
+    return None

@@ -1,0 +1,428 @@
+"""The real CrewAI without chromadb, until somebody could notice that it isn't there."""
+
+import importlib.util
+import os
+import re
+from pathlib import Path
+
+import pytest
+from helpers import code, environment, start
+from test_lazy import IN_FORKS, ON, QUIET, needs_fork
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("crewai") is None, reason="needs CrewAI")
+
+STATE = """
+import crewai, sys
+from fast_crewai.imports.deferred import DEFERRED
+"""
+LEFT_OUT = (
+    STATE
+    + """
+assert "chromadb" not in sys.modules and DEFERRED.state == "active", vars(DEFERRED)
+assert not [n for n in sys.modules if ".providers." in n and n.endswith("_provider")]
+"""
+)
+REASON = STATE + 'print("chromadb" in sys.modules, DEFERRED.state, DEFERRED.reason)\n'
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder in which a first run has left its code."""
+    folder = tmp_path_factory.mktemp("cache")
+    answer = start("-c", ON + REASON, env=environment(**QUIET, XDG_CACHE_HOME=folder))
+    assert answer.stdout.startswith("True off first run here"), answer.stdout + answer.stderr
+    assert len(list((folder / "fast-crewai" / "deferred").iterdir())) == 1
+    return folder
+
+
+def same(program: str, cache: Path, tmp_path: Path) -> str:
+    """What the program prints, with everything imported and with chromadb left out."""
+    answers = []
+    for side, first in (("plain", "import crewai, sys\n"), ("lazy", ON + LEFT_OUT)):
+        folder = tmp_path / side
+        folder.mkdir()
+        env = environment(**QUIET, XDG_CACHE_HOME=cache, CREWAI_STORAGE_DIR="same")
+        answers.append(start("-c", first + code(program), cwd=folder, env=env))
+    plain, ours = (re.sub("0x[0-9a-f]+", "0x", answer.stdout) for answer in answers)
+    assert ours == plain != "", answers[1].stderr
+    assert answers[0].returncode == answers[1].returncode
+    return ours
+
+
+def test_every_submodule_imports_or_fails_as_before(cache: Path, tmp_path: Path) -> None:
+    program = """
+        import importlib, pkgutil, types, warnings
+        warnings.simplefilter("ignore")
+        names = [m.name for m in pkgutil.walk_packages(crewai.__path__, "crewai.", lambda _: None)]
+        assert len(names) > 400
+        for name in sorted(names):
+            if name.endswith("__main__"):
+                continue
+            try:
+                importlib.import_module(name)
+            except BaseException as error:
+                print(name, type(error).__name__, error)
+        for name, module in sorted(sys.modules.items()):
+            if name.partition(".")[0] in ("crewai", "crewai_core", "chromadb", "grpc", "numpy"):
+                kinds = {k: (type(v).__name__, (v.__module__, v.__qualname__)
+                             if issubclass(type(v), (type, types.FunctionType)) else ())
+                         for k, v in vars(module).items() if not k.startswith("__fast_crewai")}
+                print(name, type(module).__name__, sorted(kinds.items()))
+        print(sorted(vars(sys.modules["chromadb.api.types"].EmbeddingFunction)))
+    """
+    assert same(program, cache, tmp_path).count("\n") > 700
+
+
+PROVIDERS = "crewai.rag.embeddings.providers"
+CASES = [
+    # Whoever asks for a name gets it.
+    f"from {PROVIDERS}.aws import BedrockProvider; print(BedrockProvider)",
+    f"import {PROVIDERS}.google as g; print(g.VertexAIProvider, g.vertex, names(g))",
+    f"from {PROVIDERS}.custom import *; print(CustomProvider, CustomProviderSpec)",
+    "import crewai.rag.factory as f; print(f.RagClientFactory, f.RagConfigType)",
+    "print(crewai.rag.config.types.ChromaDBConfig, crewai.rag.chromadb.config.ChromaDBConfig)",
+    "print(crewai.rag.config.utils.get_rag_config, crewai.rag.chromadb.types)",
+    "import crewai.knowledge.storage.knowledge_storage as k; print(names(k), k.ChromaDBConfig)",
+    f"import {PROVIDERS}.aws as a; print(hasattr(a, 'nothing')); a.nothing",
+    "crewai.rag.nothing",
+    "crewai.rag.config.nothing",
+    "crewai.rag.other = 1",
+    "crewai.rag.config = 3",
+    # Annotations.
+    """
+    import inspect, typing, crewai.rag.factory as f
+    print(inspect.signature(f.create_client), f.create_client.__annotations__)
+    print(typing.get_type_hints(f.create_client), typing.get_type_hints(f))
+    print(f.__annotations__, f._factories, sorted(f.create_client.__annotations__))
+    """,
+    """
+    import inspect
+    method = type(crewai.rag).__setattr__
+    print({**method.__annotations__}, inspect.get_annotations(method), inspect.signature(method))
+    """,
+    "import crewai.rag.factory as f; print(type(f.create_client.__annotations__['config']))",
+    "import crewai.rag.factory as f; print(f.create_client.__annotations__ | {'a': 1})",
+    "import crewai.rag.factory as f; print(dict(f.create_client.__annotations__))",
+    "import crewai.rag.factory as f; print([*f.create_client.__annotations__.items()])",
+    # The one class that models are annotated with.
+    f"""
+    import {PROVIDERS}.custom.types as t
+    kept = t.EmbeddingFunction
+    print(repr(kept), kept.__name__, isinstance(kept, type), kept.__mro__, kept.__module__)
+    print(t.CustomProviderConfig.__annotations__)
+    import chromadb
+    print(kept is chromadb.EmbeddingFunction, type(kept), kept.__doc__, kept.__abstractmethods__)
+    """,
+    f"import {PROVIDERS}.custom.types as t; print(t.EmbeddingFunction.__doc__)",
+    f"import {PROVIDERS}.custom.types as t; print(t.EmbeddingFunction[list[str]])",
+    f"import {PROVIDERS}.custom.types as t; print(issubclass(int, t.EmbeddingFunction))",
+    f"import {PROVIDERS}.custom.types as t; print(isinstance(3, t.EmbeddingFunction))",
+    f"import {PROVIDERS}.custom.types as t; t.EmbeddingFunction()",
+    f"import {PROVIDERS}.custom.types as t; t.EmbeddingFunction.mark = 1; print(sorted(vars(t)))",
+    f"import {PROVIDERS}.custom.types as t; del t.EmbeddingFunction.name",
+    f"""
+    import pickle, typing, {PROVIDERS}.custom.types as t
+    print(pickle.loads(pickle.dumps(t.EmbeddingFunction)) is t.EmbeddingFunction)
+    print(typing.get_type_hints(t.CustomProviderConfig))
+    """,
+    f"""
+    import {PROVIDERS}.custom.types as t
+    class Mine(t.EmbeddingFunction):
+        def __init__(self): self.super = super().__class__
+        def __call__(self, input): return [[1.0, 2.0] for _ in input]
+        @staticmethod
+        def name(): return "mine"
+    import chromadb
+    print(Mine.__mro__, type(Mine), Mine()(["a"]), issubclass(Mine, chromadb.EmbeddingFunction))
+    print(isinstance(Mine(), t.EmbeddingFunction), Mine().embed_query(["a"]), Mine.__orig_bases__)
+    """,
+    """
+    from crewai import Agent
+    for given in (int, dict, "no", None):
+        try:
+            print(Agent(role="r", goal="g", backstory="b", embedder={
+                "provider": "custom", "config": {"embedding_callable": given}}).embedder)
+        except Exception as error:
+            print(error)
+    """,
+    """
+    from crewai import Agent, Crew, Task
+    import json
+    for model in (Agent, Crew, Task):
+        print({k: str(f.annotation) for k, f in model.model_fields.items()})
+    from crewai.knowledge.storage.knowledge_storage import KnowledgeStorage
+    print(KnowledgeStorage.model_fields, KnowledgeStorage.model_json_schema())
+    """,
+    # What is replaced afterwards was taken before.
+    """
+    import crewai.rag.core.base_embeddings_provider as place
+    place.BaseEmbeddingsProvider = "replaced"
+    import crewai.rag.embeddings.providers.aws.bedrock as b
+    print(b.BaseEmbeddingsProvider, b.BedrockProvider.__mro__)
+    """,
+    """
+    import numpy, tenacity
+    tenacity.retry = "replaced"
+    import chromadb.api.types as t
+    print(t.retry, type(numpy), type(tenacity))
+    """,
+    """
+    import crewai.rag.factory as f
+    f.create_client = "replaced"
+    import crewai.rag.config.utils as u
+    print(u.create_client.__name__, f.create_client)
+    """,
+    """
+    import crewai.knowledge.storage.knowledge_storage as k
+    k.ChromaDBConfig = "replaced"
+    import crewai.rag.chromadb.config as c
+    print(k.ChromaDBConfig, c.ChromaDBConfig, k.get_rag_client)
+    del k.get_rag_client
+    print(hasattr(k, "get_rag_client"))
+    """,
+    """
+    from unittest import mock
+    print("chromadb" in sys.modules)
+    with mock.patch("crewai.knowledge.storage.knowledge_storage.get_rag_client") as fake:
+        from crewai.knowledge.storage.knowledge_storage import KnowledgeStorage
+        print(KnowledgeStorage()._get_client() is fake())
+    """,
+    """
+    import os, pathlib
+    for name in ("chromadb", "tenacity", "grpc"):
+        pathlib.Path(f"{name}.py").write_text("raise ImportError('another')")
+    sys.path.insert(0, os.getcwd())
+    import chromadb, tenacity, grpc
+    print(*(os.path.basename(m.__file__) for m in (chromadb, tenacity, grpc)))
+    """,
+    """
+    import chromadb
+    chromadb.config.Settings = "replaced"
+    print(crewai.rag.chromadb.config.Settings, chromadb.Settings)
+    """,
+    """
+    import crewai.rag.config.types as t
+    t.ChromaDBConfig = t.RagConfigType = "replaced"
+    import crewai.rag.factory as f
+    print(f.RagConfigType, crewai.rag.config.utils.RagConfigType)
+    """,
+    """
+    import os
+    os.environ["ANONYMIZED_TELEMETRY"] = "False"
+    os.environ["CHROMA_SERVER_HOST"] = "elsewhere"
+    import chromadb
+    print(chromadb.get_settings().anonymized_telemetry, chromadb.get_settings().chroma_server_host)
+    print(os.environ["CHROMA_SERVER_HOST"])
+    """,
+    """
+    from crewai.rag.core.base_embeddings_provider import BaseEmbeddingsProvider as Base
+    from crewai.rag.core.base_embeddings_callable import EmbeddingFunction
+    print(isinstance(3, Base), issubclass(int, Base), isinstance(3, Base[EmbeddingFunction]))
+    print(sorted(map(str, Base.__subclasses__())))
+    print("__subclasses__" in vars(Base))
+    """,
+    # What importing it changes elsewhere.
+    """
+    import copyreg, logging, logging.config, mimetypes, os, threading, warnings
+    print(*warnings.filters, sep="\\n")
+    loggers = {n: (type(l).__name__, l.level, l.propagate, l.disabled)
+               for n, l in logging.root.manager.loggerDict.items() if isinstance(l, logging.Logger)
+               and n.partition(".")[0] not in ("fast_crewai", "aiocache")}
+    print(sorted(loggers.items()), mimetypes.inited, sorted(map(str, copyreg.dispatch_table)))
+    print(threading.active_count(), len(sys.path), sorted(os.environ))
+    logging.config.dictConfig({"version": 1})
+    import chromadb
+    print(logging.getLogger("chromadb.config").disabled, logging.getLogger("grpc").disabled)
+    print(*warnings.filters, sep="\\n")
+    import warnings
+    warnings.simplefilter("error")
+    print(crewai.rag.config.types, *warnings.filters, sep="\\n")
+    """,
+    """
+    import crewai.rag.chromadb.constants as c, os
+    print(os.path.relpath(c.DEFAULT_STORAGE_PATH), sorted(os.listdir()))
+    """,
+    "import warnings; warnings.simplefilter('error'); print(crewai.rag.chromadb.config)",
+    """
+    from crewai.events.types.task_events import _resolve_exception_class as resolve
+    for name in ("chromadb.errors:ChromaError", "grpc:RpcError", "tenacity:RetryError"):
+        print(resolve(name))
+    """,
+    # Using it.
+    """
+    crewai.rag.config = crewai.rag.chromadb.config.ChromaDBConfig(
+        embedding_function=lambda texts: [[1.0, float(len(t))] for t in texts])
+    from crewai.rag.config.utils import get_rag_client
+    print(type(get_rag_client()), crewai.rag.config)
+    """,
+    """
+    from crewai.knowledge.storage.knowledge_storage import KnowledgeStorage
+    for embedder in (None, {"provider": "ollama", "config": {"model_name": "m"}}):
+        try:
+            storage = KnowledgeStorage(collection_name="c", embedder=embedder)
+            print(storage, type(storage._client))
+        except Exception as error:
+            print(type(error), error)
+    """,
+    """
+    import inspect, traceback
+    from crewai.knowledge.storage.knowledge_storage import KnowledgeStorage
+    import crewai.knowledge.storage.knowledge_storage as k
+    print(inspect.getsource(KnowledgeStorage._get_client), inspect.getsource(k) != "")
+    k.get_rag_client = lambda: 1 / 0
+    try:
+        KnowledgeStorage()._get_client()
+    except ZeroDivisionError as error:
+        for f in traceback.extract_tb(error.__traceback__):
+            print(f.filename, f.lineno, f.line, f.name)
+    print([list(f.__code__.co_lines())[-1][2] for f in vars(KnowledgeStorage).values()
+           if inspect.isfunction(f)])
+    """,
+    "import importlib, crewai.rag.factory as f; print(importlib.reload(f), f.RagClientFactory)",
+    """
+    import threading, importlib
+    barrier, got = threading.Barrier(8), []
+    def work(ask):
+        barrier.wait()
+        try: got.append(str(ask()))
+        except BaseException as error: got.append(repr(error))
+    asks = [lambda: crewai.rag.config.types.ChromaDBConfig,
+            lambda: importlib.import_module("chromadb").EmbeddingFunction,
+            lambda: importlib.import_module(
+                "crewai.rag.embeddings.providers.aws.bedrock").BedrockProvider,
+            lambda: importlib.import_module("crewai.rag.chromadb.types"),
+            lambda: importlib.import_module("crewai.rag.embeddings.providers.google.vertex"),
+            lambda: importlib.import_module("crewai.rag.config.utils").get_rag_config.__name__,
+            lambda: crewai.rag.embeddings.providers.ollama.OllamaProvider,
+            lambda: setattr(crewai.rag.factory, "mark", 1)]
+    threads = [threading.Thread(target=work, args=(ask,), daemon=True) for ask in asks]
+    for t in threads: t.start()
+    for t in threads: t.join(60)
+    print(sum(t.is_alive() for t in threads), sorted(got))
+    """,
+]
+
+
+NAMES = "names = lambda module: [n for n in dir(module) if 'fast_crewai' not in n]\n"
+
+
+@needs_fork
+def test_nobody_can_tell(cache: Path, tmp_path: Path) -> None:
+    cases = [NAMES + code(case) for case in CASES]
+    out = same(IN_FORKS.format(cases=cases), cache, tmp_path)
+    assert out.count("end of ") == len(CASES)
+
+
+def test_a_run_does_not_import_it(cache: Path, tmp_path: Path) -> None:
+    same(
+        """
+        from crewai import Agent, BaseLLM, Crew, Task
+        class Fake(BaseLLM):
+            def call(self, *a, **k): return "Thought: done\\nFinal Answer: 42"
+            def supports_function_calling(self): return False
+        agent = Agent(role="r", goal="g", backstory="b", llm=Fake(model="fake"))
+        task = Task(description="d", expected_output="e", agent=agent)
+        print(Crew(agents=[agent], tasks=[task]).kickoff().raw)
+        print("finder" not in globals() or "chromadb" not in sys.modules)
+        """,
+        cache,
+        tmp_path,
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        ("import unittest.mock", "needs imports.lazy"),
+        ("import chromadb", "chromadb is imported already"),
+        (
+            "from fast_crewai.imports import manifest; manifest.VERSIONS = {}",
+            "CrewAI's code differs from every version that it was proven on",
+        ),
+        (
+            "import wrapt; wrapt.register_post_import_hook(str, 'chromadb')",
+            "somebody waits for the import of chromadb",
+        ),
+        (
+            "from fast_crewai.imports import manifest, store; store.read = lambda path: None\n"
+            "manifest.BEFORE = ('no_such_module',)",
+            "ModuleNotFoundError: No module named 'no_such_module'",
+        ),
+        (
+            "from fast_crewai.imports import manifest; manifest.ABSENT = ('wave',)",
+            "wave is installed",
+        ),
+    ],
+)
+def test_otherwise_it_is_imported(before: str, reason: str, cache: Path, tmp_path: Path) -> None:
+    env = environment(**QUIET, XDG_CACHE_HOME=cache)
+    answer = start("-c", ON + before + REASON, cwd=tmp_path, env=env)
+    assert answer.stdout == f"True off {reason}\n", answer.stderr
+
+
+def test_switched_off_by_its_name(cache: Path, tmp_path: Path) -> None:
+    env = environment(**QUIET, XDG_CACHE_HOME=cache, FAST_CREWAI_DISABLE="imports.deferred")
+    answer = start("-c", ON + REASON, cwd=tmp_path, env=env)
+    assert answer.stdout == "True off disabled by the user (imports.deferred)\n", answer.stderr
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "empty", "folder"])
+def test_damaged_code_is_made_again(damage: str, tmp_path: Path) -> None:
+    env = environment(**QUIET, XDG_CACHE_HOME=tmp_path)
+    run = [start("-c", ON + REASON, env=env).stdout.split()[:2] for _ in range(2)]
+    assert run == [["True", "off"], ["False", "active"]]
+    (file,) = (tmp_path / "fast-crewai" / "deferred").iterdir()
+    content = file.read_bytes()
+    if damage == "folder":
+        file.unlink()
+        file.mkdir()
+    else:
+        half = len(content) // 2
+        changed = bytes([content[half] ^ 1])
+        file.write_bytes(
+            {
+                "cut": content[:half],
+                "changed": content[:half] + changed + content[half + 1 :],
+                "empty": b"",
+            }[damage]
+        )
+    run = [start("-c", ON + REASON, env=env).stdout.split()[:2] for _ in range(2)]
+    again = ["True", "off"] if damage == "folder" else ["False", "active"]
+    assert run == [["True", "off"], again]
+
+
+@needs_fork
+def test_first_runs_at_once(tmp_path: Path) -> None:
+    env = environment(**QUIET, XDG_CACHE_HOME=tmp_path)
+    program = (
+        ON
+        + """
+import os
+children = []
+for number in range(3):
+    child = os.fork()
+    if not child:
+        import crewai
+        os._exit(0)
+    children.append(child)
+assert [os.waitstatus_to_exitcode(os.waitpid(c, 0)[1]) for c in children] == [0] * 3
+"""
+        + LEFT_OUT
+        + "print('done')"
+    )
+    answer = start("-c", program, env=env)
+    assert answer.stdout == "done\n", answer.stderr
+    assert len(list((tmp_path / "fast-crewai" / "deferred").iterdir())) == 1
+
+
+def test_another_installation_is_a_first_run(cache: Path, tmp_path: Path) -> None:
+    """A package that chromadb needs comes from elsewhere: it may be broken."""
+    (tmp_path / "tenacity").mkdir()
+    (tmp_path / "tenacity" / "__init__.py").write_text("raise ImportError('broken')\n")
+    env = environment(**QUIET, XDG_CACHE_HOME=cache)
+    env["PYTHONPATH"] = os.pathsep.join([str(tmp_path), env["PYTHONPATH"]])
+    plain, ours = (
+        start("-c", first + "import crewai\n", cwd=tmp_path, env=env) for first in ("\n", ON)
+    )
+    assert plain.returncode == ours.returncode == 1
+    assert ours.stderr == plain.stderr

@@ -1,0 +1,161 @@
+"""What the import leaves out, as data: the transformer, the stored code, the reports."""
+
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from fast_crewai.cli import profiling, warming
+from fast_crewai.imports import journal, leaving, store
+
+SOURCE = b'''"""Doc."""
+from json import dumps, loads as read
+from wave import Error
+import os
+
+__all__ = ["Error", "use"]
+Alias = list[Error]
+known: dict[str, Alias] = {}
+
+
+def use(text: str, error: Error = None) -> "Error | None":
+    return error or (lambda: Error)() or [Error for _ in text]
+
+
+class Holder:
+    def method(self, *many: Error, **named: Alias) -> int:
+        def inner():
+            return Error, Alias
+        return inner()
+'''
+
+
+def load(names: set[str], source: bytes = SOURCE) -> tuple[dict[str, Any], leaving.Left]:
+    left = leaving.leave_out(source, "file.py", names)
+    namespace: dict[str, Any] = {"__name__": "m"}
+    exec(left.code, namespace)
+    return namespace, left
+
+
+def test_a_name_is_left_out_and_made_up_for() -> None:
+    namespace, left = load({"Error", "read"})
+    assert not {"Error", "read", "Alias"} & namespace.keys()
+    assert "dumps" in namespace and namespace["known"] == {}
+    assert left.names == ("Alias", "Error", "read")
+    asked: list[str] = []
+    namespace[leaving.HELPER] = lambda name: asked.append(name) or name
+    assert namespace["use"]("ab") == "Error"
+    assert namespace["Holder"]().method() == ("Error", "Alias")
+    assert asked == ["Error", "Error", "Alias"]
+    rest: dict[str, Any] = {}
+    exec(left.rest, namespace, rest)
+    assert rest.keys() == {"Error", "read", "Alias"}
+    assert set(left.annotations) == {"", "use", "Holder.method"}
+    assert set(left.annotations["use"]) == {"error", "return"}
+    assert set(left.annotations["Holder.method"]) == {"many", "named"}
+    known = eval(left.annotations[""]["known"], namespace, rest)
+    assert known.__args__ == (str, rest["Alias"])
+
+
+def test_lines_are_the_same() -> None:
+    plain = compile(SOURCE, "file.py", "exec", dont_inherit=True)
+    _, left = load({"Error"})
+
+    def lines(code: Any) -> dict[str, tuple[int, set[int]]]:
+        found = {
+            code.co_qualname if sys.version_info >= (3, 11) else code.co_name: (
+                code.co_firstlineno,
+                {line for _, _, line in code.co_lines() if line},
+            )
+        }
+        for constant in code.co_consts:
+            if hasattr(constant, "co_lines"):
+                found |= lines(constant)
+        return found
+
+    ours, theirs = lines(left.code), lines(plain)
+    assert ours.keys() == theirs.keys()
+    for name in theirs:
+        if name != "<module>":
+            assert ours[name] == theirs[name]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from wave import Error\nclass Mine(Error): pass",
+        "from wave import Error\nclass Mine:\n    field: Error",
+        "from wave import Error\nclass Mine:\n    field: 'Error'",
+        "from wave import Error\ndef f(a=Error): pass",
+        "from wave import Error\n@Error\ndef f(): pass",
+        "from wave import Error\n@print\ndef f(a: Error): pass",
+        "from wave import Error\nprint(Error)",
+        "from wave import Error\nError = 3",
+        "from wave import Error\ndef f():\n    global Error",
+        "from wave import Error\ndef f():\n    Error = 2\n    return Error",
+        "from wave import Error\ndef f(Error): pass",
+        "from wave import Error\ndef f():\n    import Error",
+        "from wave import Error\ndef f():\n    def g(a: Error): pass",
+        "from wave import Error\ndef Error(): pass",
+        "from wave import Error\nfrom wave import Error",
+        "try:\n    from wave import Error\nexcept ImportError: pass",
+        "if True:\n    from wave import Error",
+        "from .wave import Error",
+        "import Error",
+    ],
+)
+def test_what_is_needed_or_bound_otherwise_is_not_left_out(source: str) -> None:
+    with pytest.raises(leaving.LeavingError):
+        leaving.leave_out(source.encode(), "file.py", {"Error"})
+
+
+def test_stored_code(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    assert store.read(path) is None
+    assert store.write(path, {"a": (1, b"2")})
+    assert store.read(path) == {"a": (1, b"2")}
+    assert [p.name for p in path.parent.iterdir()] == ["file"]
+    content = path.read_bytes()
+    for damaged in (b"", content[:20], content[:-1], content[:-1] + b"?", b"x" + content):
+        path.write_bytes(damaged)
+        assert store.read(path) is None
+    (tmp_path / "not a folder").touch()
+    assert not store.write(tmp_path / "not a folder" / "file", {})
+
+
+def test_comparing() -> None:
+    plain = {"version": "1", "answer": "a", "handlers": {}, "names": 1, "modules": {"m": "1"}}
+    assert warming.compare(plain, plain) == []
+    assert warming.compare(plain, plain | {"modules": {"m": "2"}}) == ["names of m"]
+    assert warming.compare(plain, plain | {"modules": {}}) == ["names of m"]
+    assert warming.compare(plain, plain | {"answer": "b"}) == ["answer: a plain, b accelerated"]
+
+
+def test_the_profile() -> None:
+    text = (
+        "import time: self [us] | cumulative | imported package\n"
+        "import time:       100 |        100 |   a.b\nnoise\n"
+        "import time:      2000 |       2100 | a\nimport time:        30 |         30 | c\n"
+    )
+    told = {
+        "modules": 3,
+        "seconds": 0.5,
+        "features": [{"name": "imports.lazy", "state": "active", "reason": "imported since"}],
+        "forced": [{"feature": "imports.lazy", "seconds": 0.25, "thread": "T", "place": "x.py:3"}],
+    }
+    found = profiling.parse(text, told)
+    assert found.packages == {"a": (2100, 2), "c": (30, 1)}
+    lines = profiling.lines(found, 1)
+    assert "imports.lazy       active: imported since" in lines
+    assert "imports.lazy       asked for after 250 ms CPU by x.py:3 (T)" in lines
+    assert [line for line in lines if line.endswith(" a")] and lines[-1].endswith("2.0  a")
+
+
+def test_who_asked_is_noted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries: list[journal.Entry] = []
+    monkeypatch.setattr(journal, "entries", entries)
+    journal.note("a")
+    journal.note("a")
+    (entry,) = entries
+    assert cast(str, entry.place).startswith(__file__)
