@@ -1,6 +1,7 @@
 //! Native core of Fast-CrewAI: pure, hot functions that know no CrewAI module.
 
 pub mod errors;
+pub mod message;
 pub mod text;
 
 #[cfg(feature = "python")]
@@ -19,13 +20,15 @@ mod model;
 #[pyo3::pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
-    use crate::errors::python::{CoreError, Declined};
+    use crate::errors::python::Declined;
     #[pymodule_export]
     use crate::flow::trigger::{find_triggered_in, find_triggered_methods, start_method_names};
     #[pymodule_export]
     use crate::guard::Guard;
     #[pymodule_export]
     use crate::json::serializable::to_serializable;
+    #[pymodule_export]
+    use crate::message::python::{AgentMessage, deserialize_messages, serialize_messages};
     #[pymodule_export]
     use crate::model::private_attribute::PrivateAttributes;
     #[pymodule_export]
@@ -36,7 +39,10 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_init]
-    fn init(_module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        use pyo3::types::{PyAnyMethods, PyModuleMethods};
+        let errors = module.py().import("fast_crewai.errors")?;
+        module.add("CoreError", errors.getattr("NativeError")?)?;
         // A caught panic becomes a CoreError; this library's own std prints nothing about it.
         std::panic::set_hook(Box::new(|_| {}));
         Ok(())
