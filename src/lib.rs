@@ -2,6 +2,7 @@
 
 pub mod errors;
 pub mod message;
+pub mod search;
 pub mod text;
 
 #[cfg(feature = "python")]
@@ -31,6 +32,8 @@ mod _core {
     use crate::message::python::{AgentMessage, deserialize_messages, serialize_messages};
     #[pymodule_export]
     use crate::model::private_attribute::PrivateAttributes;
+    #[pymodule_export]
+    use crate::search::python::RustMemoryStorage;
     #[pymodule_export]
     use crate::text::python::{interpolate, sanitize_tool_name};
 

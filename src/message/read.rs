@@ -8,6 +8,7 @@ use crate::errors::{Error, MessageProblem, Result};
 use memchr::memchr;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use std::collections::HashMap;
 use std::fmt;
 
 /// Deeper documents are refused, as Python's parser can't read them at every place.
@@ -48,6 +49,29 @@ pub fn read(json: &str) -> Result<Fields<'_>> {
     }
     let timestamp = timestamp(present(raw.timestamp, TIMESTAMP)?)?;
     Ok(Fields { texts, timestamp })
+}
+
+/// The text that a record of a memory store is found by: the JSON string itself, or an object's
+/// "value" (its JSON if that isn't a string). Lone surrogates are replaced. None for anything else.
+pub fn text_of_json(json: &str) -> Option<String> {
+    if let Ok(raw) = serde_json::from_str::<&RawValue>(json) {
+        if raw.get().starts_with('"') {
+            return Some(lossy(raw.get()));
+        }
+    }
+    let mut fields = serde_json::from_str::<HashMap<String, &RawValue>>(json).ok()?;
+    let value = fields.remove("value")?.get();
+    Some(if value.starts_with('"') {
+        lossy(value)
+    } else {
+        value.to_owned()
+    })
+}
+
+/// The text of a valid JSON string.
+fn lossy(quoted: &str) -> String {
+    let inner = quoted.get(1..quoted.len() - 1).unwrap_or_default();
+    String::from_utf8_lossy(&unescaped(inner.as_bytes())).into_owned()
 }
 
 fn problem<T>(kind: &'static str, field: Option<&'static str>, text: String) -> Result<T> {
