@@ -2,6 +2,7 @@
 
 pub mod errors;
 pub mod message;
+pub mod schema;
 pub mod search;
 pub mod text;
 
@@ -32,6 +33,8 @@ mod _core {
     use crate::message::python::{AgentMessage, deserialize_messages, serialize_messages};
     #[pymodule_export]
     use crate::model::private_attribute::PrivateAttributes;
+    #[pymodule_export]
+    use crate::schema::python::RustToolExecutor;
     #[pymodule_export]
     use crate::search::python::RustMemoryStorage;
     #[pymodule_export]
