@@ -4,6 +4,8 @@ pub mod errors;
 pub mod message;
 pub mod schema;
 pub mod search;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod text;
 
 #[cfg(feature = "python")]
@@ -37,6 +39,9 @@ mod _core {
     use crate::schema::python::RustToolExecutor;
     #[pymodule_export]
     use crate::search::python::RustMemoryStorage;
+    #[cfg(feature = "sqlite")]
+    #[pymodule_export]
+    use crate::sqlite::python::RustSQLiteWrapper;
     #[pymodule_export]
     use crate::text::python::{interpolate, sanitize_tool_name};
 
