@@ -6,6 +6,7 @@ pub mod schema;
 pub mod search;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod tasks;
 pub mod text;
 
 #[cfg(feature = "python")]
@@ -42,6 +43,8 @@ mod _core {
     #[cfg(feature = "sqlite")]
     #[pymodule_export]
     use crate::sqlite::python::RustSQLiteWrapper;
+    #[pymodule_export]
+    use crate::tasks::python::{RustTaskExecutor, shut_down_tasks};
     #[pymodule_export]
     use crate::text::python::{interpolate, sanitize_tool_name};
 
