@@ -37,7 +37,9 @@ def is_number(value: Any) -> bool:
 
 
 def is_integer(value: Any) -> bool:
-    return is_number(value) and (isinstance(value, int) or (value % 1 == 0 and math.isfinite(value)))
+    return is_number(value) and (
+        isinstance(value, int) or (value % 1 == 0 and math.isfinite(value))
+    )
 
 
 _TYPES: dict[str, Callable[[Any], bool]] = {

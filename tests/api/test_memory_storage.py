@@ -20,7 +20,9 @@ from fast_crewai.memory.python import PythonMemoryStorage
 from fast_crewai.memory.words import words
 
 SIDES = (True, False)
-vocabulary = st.sampled_from(["the", "cat", "Dog", "STRASSE", "straße", "日本", "e\u0301té", "Σας", "1st", "_"])
+vocabulary = st.sampled_from(
+    ["the", "cat", "Dog", "STRASSE", "straße", "日本", "e\u0301té", "Σας", "1st", "_"]
+)
 sentences = st.lists(vocabulary, max_size=8).map(" ".join)
 anything = st.text(st.characters(exclude_categories=()), max_size=30)
 texts = sentences | anything
@@ -62,9 +64,7 @@ def naive(saved: list[str], query: str) -> list[tuple[int, float]]:
     """The definition: weights of all terms, cosine of the vectors."""
     counts = [Counter(words(text)) for text in saved]
     terms = set().union(*counts) if counts else set()
-    idf = {
-        t: math.log((1 + len(saved)) / (1 + sum(t in c for c in counts))) + 1 for t in terms
-    }
+    idf = {t: math.log((1 + len(saved)) / (1 + sum(t in c for c in counts))) + 1 for t in terms}
 
     def unit(count: Counter[str]) -> dict[str, float]:
         weights = {t: n * idf[t] for t, n in count.items() if t in idf}
@@ -96,7 +96,9 @@ plain = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(anything, inner, max_size=3),
     max_leaves=5,
 )
-saves = st.lists(st.tuples(plain, st.none() | st.dictionaries(anything, plain, max_size=2)), max_size=6)
+saves = st.lists(
+    st.tuples(plain, st.none() | st.dictionaries(anything, plain, max_size=2)), max_size=6
+)
 
 
 def shown(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -275,7 +277,10 @@ def test_native_code_that_fails(tmp_path: Path, method: str, after: bool, filed:
         storage.reset()
     assert storage.implementation == "python"
     values = [item["value"] for item in storage.get_all()]
-    expected: dict[str, list[Any]] = {"save": ["one fish", {"two": "fish"}, "red fish"], "reset": []}
+    expected: dict[str, list[Any]] = {
+        "save": ["one fish", {"two": "fish"}, "red fish"],
+        "reset": [],
+    }
     assert values == expected.get(method, ["one fish", {"two": "fish"}])
     assert storage.save("blue fish") == len(values)
     assert storage.search("blue", 1)[0]["value"] == "blue fish"
@@ -283,7 +288,9 @@ def test_native_code_that_fails(tmp_path: Path, method: str, after: bool, filed:
         assert AcceleratedMemoryStorage(path=path).get_all() == storage.get_all()
 
 
-def test_native_code_that_fails_at_the_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_native_code_that_fails_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def fail(_path: Any) -> Any:
         raise NativeError("panic: injected")
 

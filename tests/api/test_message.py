@@ -64,7 +64,9 @@ def test_an_object_of_its_own(data: dict[str, Any]) -> None:
     for side in SIDES:
         message, same = (AgentMessage(**data, use_rust=side) for _ in range(2))
         assert message == same and not message != same and len({message, same}) == 1
-        assert message != AgentMessage(**{**data, "timestamp": data["timestamp"] ^ 1}, use_rust=side)
+        assert message != AgentMessage(
+            **{**data, "timestamp": data["timestamp"] ^ 1}, use_rust=side
+        )
         assert message != 1
         assert isinstance(message, AgentMessage) and isinstance(message, AcceleratedMessage)
         assert not isinstance("text", AgentMessage)
@@ -152,7 +154,13 @@ class Role(str, Enum):
 
 
 odd = st.one_of(
-    anything, st.integers(), st.none(), st.booleans(), st.floats(), st.binary(), st.just(Role.ASSISTANT)
+    anything,
+    st.integers(),
+    st.none(),
+    st.booleans(),
+    st.floats(),
+    st.binary(),
+    st.just(Role.ASSISTANT),
 )
 
 

@@ -32,7 +32,9 @@ def pair() -> tuple[AcceleratedSQLiteWrapper, AcceleratedSQLiteWrapper]:
     return rust, python
 
 
-words = st.sampled_from(["the", "Report", "cats", "naïve", "日本", "NOT", "OR", '"', "*", "a:b", "-", "x^2"])
+words = st.sampled_from(
+    ["the", "Report", "cats", "naïve", "日本", "NOT", "OR", '"', "*", "a:b", "-", "x^2"]
+)
 descriptions = st.lists(words, max_size=6).map(" ".join) | st.text(max_size=10)
 queries = st.lists(words, max_size=4).map(" ".join) | st.text(
     st.characters(exclude_categories=()), max_size=10
@@ -50,7 +52,9 @@ def test_memories(saved: list[Any], asked: list[str], limit: int) -> None:
         assert outcome(rust.save_memory, *memory) == outcome(python.save_memory, *memory)
     for query in asked:
         assert rust.search_fts(query, limit) == python.search_memories_fts(query, limit), query
-        assert outcome(rust.load_memories, query, limit) == outcome(python.load_memories, query, limit)
+        assert outcome(rust.load_memories, query, limit) == outcome(
+            python.load_memories, query, limit
+        )
     assert rust.get_all_memories(limit) == python.get_all_memories(limit)
     for side in (rust, python):
         check = "INSERT INTO long_term_memories_fts(long_term_memories_fts, rank) VALUES ('integrity-check', 1)"
@@ -95,7 +99,9 @@ statements = st.sampled_from(
 steps = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["execute_query", "execute_update"]), statements, parameters),
-        st.tuples(st.just("execute_batch"), st.lists(st.tuples(statements, parameters), max_size=3)),
+        st.tuples(
+            st.just("execute_batch"), st.lists(st.tuples(statements, parameters), max_size=3)
+        ),
     ),
     max_size=6,
 )
@@ -183,7 +189,9 @@ def test_an_existing_database(tmp_path: Path, side: bool) -> None:
     path = tmp_path / "ltm.db"
     rows = crewai_database(path)
     database = AcceleratedSQLiteWrapper(path, use_rust=side)
-    assert [tuple(r.values()) for r in database.execute_query("SELECT * FROM long_term_memories")] == rows
+    assert [
+        tuple(r.values()) for r in database.execute_query("SELECT * FROM long_term_memories")
+    ] == rows
     assert [row["id"] for row in database.search_fts("number7")] == [8]
     subprocess.run([sys.executable, "-c", PLAIN, str(path)], check=True)
     assert [row["id"] for row in database.search_fts("plain crewai")] == [21]
@@ -207,7 +215,9 @@ def test_eight_threads(database: AcceleratedSQLiteWrapper) -> None:
     threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
     [t.start() for t in threads], [t.join() for t in threads]
     assert not errors
-    (count,) = database.execute_query("SELECT count(*) AS n, count(DISTINCT id) AS d FROM long_term_memories")
+    (count,) = database.execute_query(
+        "SELECT count(*) AS n, count(DISTINCT id) AS d FROM long_term_memories"
+    )
     assert count == {"n": 200, "d": 200}
 
 

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +40,9 @@ ids = st.sampled_from("abcdef")
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("register_task"), ids, st.lists(ids, max_size=3)),
-        st.tuples(st.sampled_from(["mark_started", "mark_completed", "mark_failed", "get_result"]), ids),
+        st.tuples(
+            st.sampled_from(["mark_started", "mark_completed", "mark_failed", "get_result"]), ids
+        ),
         st.tuples(st.sampled_from(["get_ready_tasks", "get_execution_order", "get_stats"])),
         st.tuples(st.just("clear")),
     ),
@@ -62,7 +63,9 @@ acyclic = st.lists(st.lists(st.integers(0, 30), max_size=3), max_size=12).map(
 )
 
 
-@given(acyclic, st.sets(st.integers(0, 11)), st.integers(1, 4), st.sampled_from(SIDES), st.booleans())
+@given(
+    acyclic, st.sets(st.integers(0, 11)), st.integers(1, 4), st.sampled_from(SIDES), st.booleans()
+)
 def test_runs_of_graphs(
     graph: list[list[int]], failing: set[int], limit: int, side: bool, coroutines: bool
 ) -> None:
@@ -136,7 +139,9 @@ def test_marking_by_hand(executor: AcceleratedTaskExecutor) -> None:
     with pytest.raises(TaskStateError):
         executor.register_task("first")
     executor.mark_completed("first", {"answer": 42})
-    assert executor.get_result("first") == {"answer": 42} and executor.get_ready_tasks() == ["second"]
+    assert executor.get_result("first") == {"answer": 42} and executor.get_ready_tasks() == [
+        "second"
+    ]
     executor.mark_failed("second", "broken")
     assert executor.get_error("second") == "broken" and executor.get_result("second") is None
     assert executor.get_stats()["tasks_failed"] == 1
@@ -182,7 +187,9 @@ def test_coroutines_are_concurrent(executor: AcceleratedTaskExecutor) -> None:
 
 
 @pytest.mark.parametrize("coroutines", [True, False])
-def test_exceptions_keep_their_traceback(executor: AcceleratedTaskExecutor, coroutines: bool) -> None:
+def test_exceptions_keep_their_traceback(
+    executor: AcceleratedTaskExecutor, coroutines: bool
+) -> None:
     error = LookupError("own")
 
     def deep_inside() -> None:
@@ -399,7 +406,9 @@ class Failing:
         return fail
 
 
-@pytest.mark.parametrize("method", ["register_task", "get_ready_tasks", "execute_concurrent", "mark_started"])
+@pytest.mark.parametrize(
+    "method", ["register_task", "get_ready_tasks", "execute_concurrent", "mark_started"]
+)
 def test_native_code_that_fails(method: str) -> None:
     executor = AcceleratedTaskExecutor(use_rust=True)
     executor.register_task("done", function=lambda: 1)

@@ -48,9 +48,13 @@ def schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         "properties": by_name,
         "required": st.lists(names, max_size=3, unique=True),
         "additionalProperties": inner,
-        "patternProperties": st.dictionaries(st.sampled_from(["^a", "o.n", "é"]), inner, max_size=2),
+        "patternProperties": st.dictionaries(
+            st.sampled_from(["^a", "o.n", "é"]), inner, max_size=2
+        ),
         "propertyNames": st.fixed_dictionaries({"pattern": st.sampled_from(["a", "^[abc]", "é"])}),
-        "dependentRequired": st.dictionaries(names, st.lists(names, max_size=2, unique=True), max_size=2),
+        "dependentRequired": st.dictionaries(
+            names, st.lists(names, max_size=2, unique=True), max_size=2
+        ),
         "dependentSchemas": by_name,
         "minProperties": sizes,
         "maxProperties": sizes,
@@ -88,9 +92,13 @@ def schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 any_schema = st.recursive(st.booleans() | schemas(st.booleans()), schemas, max_leaves=6)
 no_reference = {"type": ["integer", "string"]}
 documents = st.builds(
-    lambda schema, a: {**schema, "$defs": {"a": a, "b": no_reference}} if schema not in (True, False) else schema,
+    lambda schema, a: (
+        {**schema, "$defs": {"a": a, "b": no_reference}} if schema not in (True, False) else schema
+    ),
     any_schema,
-    st.sampled_from([True, {"minimum": 2}, {"$ref": "#/$defs/b"}, {"items": {"$ref": "#/$defs/a"}}]),
+    st.sampled_from(
+        [True, {"minimum": 2}, {"$ref": "#/$defs/b"}, {"items": {"$ref": "#/$defs/a"}}]
+    ),
 )
 
 
@@ -123,7 +131,9 @@ odd = st.recursive(
 
 @given(st.one_of(documents, odd, st.dictionaries(names, odd)), odd)
 def test_the_same_of_anything(schema: Any, value: Any) -> None:
-    assert places(_core.RustToolExecutor(), schema, value) == places(PythonToolExecutor(), schema, value)
+    assert places(_core.RustToolExecutor(), schema, value) == places(
+        PythonToolExecutor(), schema, value
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,7 +152,9 @@ def test_the_same_of_anything(schema: Any, value: Any) -> None:
     ],
 )
 def test_particular_schemas(schema: Any, value: Any) -> None:
-    assert places(_core.RustToolExecutor(), schema, value) == places(PythonToolExecutor(), schema, value)
+    assert places(_core.RustToolExecutor(), schema, value) == places(
+        PythonToolExecutor(), schema, value
+    )
 
 
 def nested(levels: int) -> Any:
@@ -193,7 +205,14 @@ class TestExecutor:
         with pytest.raises(ValueError, match="not JSON"):
             executor.validate_args("{")
         assert executor.validate_args("[1]") is True
-        batch = [{"city": "Rome"}, "{", {"city": ""}, '{"city": "Rome"}', {"city": "\ud800"}, {"days": 10**60}]
+        batch = [
+            {"city": "Rome"},
+            "{",
+            {"city": ""},
+            '{"city": "Rome"}',
+            {"city": "\ud800"},
+            {"days": 10**60},
+        ]
         assert executor.batch_validate(batch, WEATHER) == [True, False, False, True, True, False]
         assert executor.batch_validate(["{", "{}"]) == [False, True]
         assert executor.get_stats()["validation_failures"] == 2
@@ -211,7 +230,9 @@ class TestExecutor:
         executor = AcceleratedToolExecutor(use_rust=side)
         assert executor.validate_args({"inner": {"tags": ["x"]}, "size": None}, Arguments)
         (violation,) = executor.violations({"inner": {"tags": [1]}}, Arguments)
-        assert violation.path == ("inner", "tags", 0) and violation.message.endswith('type "string"')
+        assert violation.path == ("inner", "tags", 0) and violation.message.endswith(
+            'type "string"'
+        )
         with pytest.raises(TypeError):
             executor.validate_args({}, 5)
 
@@ -219,7 +240,10 @@ class TestExecutor:
         executor = AcceleratedToolExecutor(use_rust=side)
         executor.register_tool("weather", weather, WEATHER)
         assert executor.execute_tool("weather", {"city": "Rome"}) == "Rome: sun for 1 days"
-        assert executor.execute_tool("weather", '{"city": "Oslo", "days": 2}') == "Oslo: sun for 2 days"
+        assert (
+            executor.execute_tool("weather", '{"city": "Oslo", "days": 2}')
+            == "Oslo: sun for 2 days"
+        )
         assert executor.execute_tool(weather, {"city": "Oslo"}) == "Oslo: sun for 1 days"
         assert executor.execute_tool(lambda: 5) == 5
         for wrong in ({}, {"city": 5}, "[]", "{"):
@@ -302,7 +326,12 @@ class TestExecutor:
         now = [0.0]
         monkeypatch.setattr(time, "monotonic", lambda: now[0])
         ask = executor.execute_tool
-        assert ask(tool, {"a": 1, "b": 2}) == ask(tool, {"b": 2, "a": 1}) == ask(tool, '{"a":1,"b":2}') == 1
+        assert (
+            ask(tool, {"a": 1, "b": 2})
+            == ask(tool, {"b": 2, "a": 1})
+            == ask(tool, '{"a":1,"b":2}')
+            == 1
+        )
         assert ask(tool, {"a": 1, "b": 2}, use_cache=False) == 2
         assert ask(tool, {"a": True, "b": 2}) == 3  # 1 == True in Python, but not in JSON
         assert ask(tool, {"a": 1.0, "b": 2}) == 4
@@ -323,7 +352,11 @@ class TestExecutor:
         assert len(calls) == 2 and executor.get_stats()["cache_size"] == 0
 
     def test_arguments(self, side: bool) -> None:
-        for wrong in ({"max_recursion_depth": 0}, {"timeout_seconds": 0}, {"cache_ttl_seconds": -1}):
+        for wrong in (
+            {"max_recursion_depth": 0},
+            {"timeout_seconds": 0},
+            {"cache_ttl_seconds": -1},
+        ):
             with pytest.raises(ValueError):
                 AcceleratedToolExecutor(use_rust=side, **wrong)  # type: ignore[arg-type]
 
@@ -335,7 +368,10 @@ class TestExecutor:
         def work(number: int) -> None:
             try:
                 for step in range(150):
-                    schema = {"properties": {f"n{number}": {"const": step}}, "required": [f"n{number}"]}
+                    schema = {
+                        "properties": {f"n{number}": {"const": step}},
+                        "required": [f"n{number}"],
+                    }
                     assert executor.violations({f"n{number}": step}, schema) == ()
                     (wrong,) = executor.violations({f"n{number}": -1}, schema)
                     assert wrong.path == (f"n{number}",)
