@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -81,7 +82,8 @@ class AcceleratedSQLiteWrapper:
 
     def execute_update(self, query: str, params: _Parameters = None) -> int:
         """How many rows a statement changed; committed when it returns."""
-        return self._call(lambda database: database.execute_update(query, params))
+        count: int = self._call(lambda database: database.execute_update(query, params))
+        return count
 
     def execute_batch(self, queries: Iterable[tuple[str, _Parameters]]) -> list[int]:
         """How many rows each of several (statement, params) changed: one transaction, all or
@@ -101,7 +103,8 @@ class AcceleratedSQLiteWrapper:
         ``metadata``: what JSON can hold. ``datetime``: text that sorts by time, as CrewAI's.
         """
         values = (task_description, json.dumps(metadata), datetime, float(score))
-        return self._call(lambda database: database.execute_insert(_INSERT, values))
+        new: int = self._call(lambda database: database.execute_insert(_INSERT, values))
+        return new
 
     def search_fts(self, query: str, limit: int = 10) -> list[dict[str, Any]]:
         """The memories whose task descriptions fit best.
@@ -155,8 +158,6 @@ class AcceleratedSQLiteWrapper:
 
 
 def _memory(row: dict[str, Any]) -> dict[str, Any]:
-    try:
+    with contextlib.suppress(TypeError, ValueError):  # not CrewAI's: as it is
         row["metadata"] = json.loads(row["metadata"])
-    except (TypeError, ValueError):
-        pass  # not CrewAI's: as it is
     return row

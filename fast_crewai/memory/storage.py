@@ -80,7 +80,7 @@ class AcceleratedMemoryStorage:
         record = _json({"value": value, "metadata": metadata or {}, "timestamp": time.time()})
         text = value if isinstance(value, str) else _json(value)
         with self._lock:
-            number = self._call(lambda store: store.save(text, record), saving=(text, record))
+            number: int = self._call(lambda store: store.save(text, record), saving=(text, record))
             self._records.append(record)
             return number
 

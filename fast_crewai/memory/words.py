@@ -28,4 +28,5 @@ def _table() -> tuple[dict[int, Any], re.Pattern[str]]:
 
 
 def _class(ranges: list[str]) -> str:
-    return "".join(r"\U%08x-\U%08x" % tuple(int(c, 16) for c in r.split("-")) for r in ranges)
+    ends = (r.split("-") for r in ranges)
+    return "".join(rf"\U{int(a, 16):08x}-\U{int(b, 16):08x}" for a, b in ends)

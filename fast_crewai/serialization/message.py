@@ -11,7 +11,7 @@ from fast_crewai.serialization.python import PythonAgentMessage
 _RUST: Any = native.choose(None, "AgentMessage", "serialization")
 
 
-class AgentMessage(metaclass=ABCMeta):
+class AgentMessage(metaclass=ABCMeta):  # noqa: B024 - so that isinstance works
     """A message between two agents; immutable, hashable, picklable.
 
     ``id``, ``sender``, ``recipient``, ``content``: str (lone surrogates allowed). ``timestamp``:

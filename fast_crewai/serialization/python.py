@@ -144,10 +144,10 @@ def _text(value: Any, field: str) -> str:
 def _number(value: Any, field: str = "timestamp") -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise SerializationError(f"{field} is not an integer", "type", field)
-    value = int.__index__(value)
-    if not 0 <= value < 1 << 64:
+    number = int.__index__(value)
+    if not 0 <= number < 1 << 64:
         raise SerializationError(f"{field} is not between 0 and 2**64-1", "range", field)
-    return value
+    return number
 
 
 def _deeper(document: Any, limit: int) -> bool:

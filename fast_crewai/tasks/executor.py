@@ -170,9 +170,9 @@ class AcceleratedTaskExecutor:
         finally:
             if not outcomes:  # interrupted
                 outcomes = [("cancelled", None)] * len(chosen)
-            for (task_id, _), (state, value) in zip(chosen, outcomes, strict=True):
-                if task_id is not None:
-                    self._note(task_id, state, value)
+            for (own_id, _), (state, value) in zip(chosen, outcomes, strict=True):
+                if own_id is not None:
+                    self._note(own_id, state, value)
         results = [_result(i, chosen, outcome) for i, outcome in enumerate(outcomes)]
         if on_error == "raise":
             for own in (True, False):

@@ -77,8 +77,8 @@ class Graph:
         waits = [len(places_) for places_ in needed]
         dependents: list[list[int]] = [[] for _ in ids]
         for place, others in enumerate(needed):
-            for one in others:
-                dependents[one].append(place)
+            for other in others:
+                dependents[other].append(place)
         ready = [place for place, count in enumerate(waits) if count == 0]
         order = []
         while ready:

@@ -236,9 +236,10 @@ class Checker:
     def _dependent_required(self, _schema: Any, argument: Any, value: Any) -> None:
         if is_dict(argument):
             for name, needed in argument.items():
-                if name in value and is_list(needed):
-                    if any(isinstance(one, str) and one not in value for one in needed):
-                        self._broken(name)
+                if name not in value or not is_list(needed):
+                    continue
+                if any(isinstance(one, str) and one not in value for one in needed):
+                    self._broken(name)
 
     def _dependent_schemas(self, _schema: Any, argument: Any, value: Any) -> None:
         if is_dict(argument):

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -24,7 +25,7 @@ class Flaky(AcceleratedBaseTool):  # type: ignore[misc]
     name: str = "flaky"
     description: str = "Fails at first."
     failures: int = 0
-    calls: list[str] = []
+    calls: list[str] = Field(default_factory=list)
 
     def _run(self, text: str) -> str:
         self.calls.append(text)

@@ -51,7 +51,7 @@ def test_words_of_all_characters(text: str) -> None:
 
 def test_words_of_every_character() -> None:
     for start in (*range(0, 0x33000, 0x1000), 0xE0000, 0x10F000):
-        codes = [c for c in range(start, start + 0x1000)]
+        codes = range(start, start + 0x1000)
         text = " ".join(map(chr, codes))
         rust, python = _core.RustMemoryStorage(), PythonMemoryStorage()
         rust.save(text), python.save(text)

@@ -63,7 +63,7 @@ def test_written_and_read(data: dict[str, Any]) -> None:
 def test_an_object_of_its_own(data: dict[str, Any]) -> None:
     for side in SIDES:
         message, same = (AgentMessage(**data, use_rust=side) for _ in range(2))
-        assert message == same and not message != same and len({message, same}) == 1
+        assert message == same and len({message, same}) == 1
         assert message != AgentMessage(
             **{**data, "timestamp": data["timestamp"] ^ 1}, use_rust=side
         )

@@ -43,7 +43,8 @@ memory.reset()
 assert len(memory) == 0
 
 tools = AcceleratedToolExecutor(
-    max_recursion_depth=10, timeout_seconds=30, cache_ttl_seconds=60, cache_max_size=5, use_rust=None
+    max_recursion_depth=10, timeout_seconds=30, cache_ttl_seconds=60, cache_max_size=5,
+    use_rust=None,
 )
 assert tools.implementation == EXPECTED
 schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
@@ -100,7 +101,8 @@ for make in (
         assert EXPECTED == "python" and "use_rust=True" in str(error)
 
 without_crewai = BLOCKED == "crewai"
-for name in ("AcceleratedBaseTool", "AcceleratedStructuredTool", "AcceleratedTask", "AcceleratedCrew"):
+for name in "BaseTool", "StructuredTool", "Task", "Crew":
+    name = "Accelerated" + name
     assert (getattr(fast_crewai, name) is None) is without_crewai, name
 
 status = get_acceleration_status()

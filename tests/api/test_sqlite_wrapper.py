@@ -57,14 +57,20 @@ def test_memories(saved: list[Any], asked: list[str], limit: int) -> None:
         )
     assert rust.get_all_memories(limit) == python.get_all_memories(limit)
     for side in (rust, python):
-        check = "INSERT INTO long_term_memories_fts(long_term_memories_fts, rank) VALUES ('integrity-check', 1)"
-        side.execute_update(check)
+        table = "long_term_memories_fts"
+        side.execute_update(f"INSERT INTO {table}({table}, rank) VALUES ('integrity-check', 1)")
 
 
 sql_values = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(st.characters(exclude_categories=()), max_size=4),
-    st.binary(max_size=4), st.just(object()), st.binary(max_size=2).map(bytearray),
-)  # fmt: skip
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(st.characters(exclude_categories=()), max_size=4),
+    st.binary(max_size=4),
+    st.just(object()),
+    st.binary(max_size=2).map(bytearray),
+)
 parameters = st.one_of(
     st.none(),
     st.lists(sql_values, max_size=3),

@@ -342,7 +342,8 @@ def test_runs_inside_runs_and_from_eight_threads(executor: AcceleratedTaskExecut
 
 def run_program(program: str, side: bool) -> None:
     header = (
-        "import os, sys, threading, time, warnings, signal, _thread\nwarnings.simplefilter('ignore')\n"
+        "import os, sys, threading, time, warnings, signal\n"
+        "warnings.simplefilter('ignore')\n"
         "from fast_crewai.tasks import AcceleratedTaskExecutor\n"
         f"executor = AcceleratedTaskExecutor(4, use_rust={side})\n"
     )
