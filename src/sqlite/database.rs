@@ -182,7 +182,6 @@ fn rows(connection: &Connection, sql: &str, parameters: &Parameters) -> Result<R
     bind(&mut statement, parameters)?;
     let columns: Vec<String> = statement
         .column_names()
-        .into_iter()
         .map(str::to_owned)
         .collect();
     if columns.is_empty() && statement.expanded_sql().is_none() {
