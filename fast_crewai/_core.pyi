@@ -102,6 +102,7 @@ def start_method_names(flow: Any) -> list[str]:
     Raises Declined as `find_triggered_methods` does, or if a `start` isn't an exact bool, str,
     dict or None."""
 
+@final
 class PrivateAttributes:
     """Mirrors pydantic.main.BaseModel.__getattr__ (2.11, 2.12) as `super(owner, obj)` finds it."""
 
@@ -201,7 +202,7 @@ class RustTaskExecutor:
     """A graph of tasks, and runs of Python callables on the process's one Tokio runtime."""
 
     def __new__(cls, max_concurrent_tasks: int = 10) -> RustTaskExecutor: ...
-    def register_task(self, task_id: str, dependencies: Sequence[str] = []) -> None:
+    def register_task(self, task_id: str, dependencies: Sequence[str] = ...) -> None:
         """Raises TaskStateError for a running task."""
 
     def get_ready_tasks(self) -> list[str]: ...
