@@ -13,10 +13,76 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
+    from fast_crewai.database import AcceleratedSQLiteWrapper
+    from fast_crewai.memory import AcceleratedMemoryStorage
     from fast_crewai.report import Status
+    from fast_crewai.serialization import AcceleratedMessage, AgentMessage, RustSerializer
+    from fast_crewai.tasks import AcceleratedCrew, AcceleratedTask, AcceleratedTaskExecutor
+    from fast_crewai.tools import (
+        AcceleratedBaseTool,
+        AcceleratedStructuredTool,
+        AcceleratedToolExecutor,
+    )
+    from fast_crewai.utils import (
+        configure_accelerated_components,
+        get_acceleration_status,
+        get_environment_info,
+        get_performance_improvements,
+        is_acceleration_available,
+    )
+
+    HAS_ACCELERATION_IMPLEMENTATION: bool
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "disabled", "enabled", "install", "status", "uninstall"]
+__all__ = [
+    "HAS_ACCELERATION_IMPLEMENTATION",
+    "AcceleratedBaseTool",
+    "AcceleratedCrew",
+    "AcceleratedMemoryStorage",
+    "AcceleratedMessage",
+    "AcceleratedSQLiteWrapper",
+    "AcceleratedStructuredTool",
+    "AcceleratedTask",
+    "AcceleratedTaskExecutor",
+    "AcceleratedToolExecutor",
+    "AgentMessage",
+    "RustSerializer",
+    "__version__",
+    "configure_accelerated_components",
+    "disabled",
+    "enabled",
+    "get_acceleration_status",
+    "get_environment_info",
+    "get_performance_improvements",
+    "install",
+    "is_acceleration_available",
+    "status",
+    "uninstall",
+]
+
+# The module of each name that is imported when it is first asked for.
+_LAZY = {
+    "AcceleratedMemoryStorage": "memory",
+    "AcceleratedSQLiteWrapper": "database",
+    "AgentMessage AcceleratedMessage RustSerializer": "serialization",
+    "AcceleratedToolExecutor AcceleratedBaseTool AcceleratedStructuredTool": "tools",
+    "AcceleratedTaskExecutor AcceleratedTask AcceleratedCrew": "tasks",
+    "configure_accelerated_components get_acceleration_status get_environment_info "
+    "get_performance_improvements is_acceleration_available": "utils",
+}
+
+
+def __getattr__(name: str) -> "Any":
+    if name == "HAS_ACCELERATION_IMPLEMENTATION":
+        from fast_crewai import native
+
+        return native.find()[0] is not None
+    for names, module in _LAZY.items():
+        if name in names.split():
+            from importlib import import_module
+
+            return getattr(import_module(f"fast_crewai.{module}"), name)
+    raise AttributeError(f"module 'fast_crewai' has no attribute {name!r}")
 
 
 def install(disable: "str | Iterable[str]" = ()) -> "Status":

@@ -3,19 +3,30 @@ inputs it accepts; for all others it raises `Declined` before any side effect, a
 the original. Exceptions raised by Python code that is called back (a `__repr__`, the `original`)
 pass through unchanged. A caught panic or an impossible state raises `CoreError`."""
 
-from collections.abc import Callable
-from typing import Any, Final, final
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any, Final, Literal, final
+
+from fast_crewai.errors import NativeError as CoreError
 
 __all__ = [
+    "AgentMessage",
     "CoreError",
     "Declined",
     "Guard",
     "PrivateAttributes",
+    "RustMemoryStorage",
+    "RustSQLiteWrapper",
+    "RustTaskExecutor",
+    "RustToolExecutor",
     "__version__",
+    "deserialize_messages",
     "find_triggered_in",
     "find_triggered_methods",
     "interpolate",
     "sanitize_tool_name",
+    "serialize_messages",
+    "shut_down_tasks",
     "start_method_names",
     "to_serializable",
     "track_again",
@@ -26,9 +37,6 @@ __version__: Final[str]
 class Declined(Exception):  # noqa: N818 - an answer, not an error
     """This input is not ours. `args[0]`: a short stable reason (under 60 characters, no user
     data). Nothing has been changed."""
-
-class CoreError(Exception):
-    """The core failed internally: a caught panic, or a state that cannot occur."""
 
 @final
 class Guard:
@@ -95,6 +103,7 @@ def start_method_names(flow: Any) -> list[str]:
     Raises Declined as `find_triggered_methods` does, or if a `start` isn't an exact bool, str,
     dict or None."""
 
+@final
 class PrivateAttributes:
     """Mirrors pydantic.main.BaseModel.__getattr__ (2.11, 2.12) as `super(owner, obj)` finds it."""
 
@@ -110,3 +119,145 @@ class PrivateAttributes:
 
 def track_again(objects: list[object], /) -> None:
     """Objects that the garbage collector keeps apart (`gc.freeze`) become young again."""
+
+@final
+class AgentMessage:
+    """A message between two agents; immutable. See fast_crewai.serialization.AgentMessage."""
+
+    def __new__(
+        cls, id: str, sender: str, recipient: str, content: str, timestamp: int
+    ) -> AgentMessage:
+        """Raises fast_crewai.errors.SerializationError (kind "type" or "range")."""
+
+    @staticmethod
+    def from_json(text: str | bytes) -> AgentMessage:
+        """Raises SerializationError (kind "syntax", "missing", "type" or "range"), TypeError."""
+
+    def to_json(self) -> str: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def sender(self) -> str: ...
+    @property
+    def recipient(self) -> str: ...
+    @property
+    def content(self) -> str: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def implementation(self) -> Literal["rust"]: ...
+
+def serialize_messages(messages: list[Any]) -> list[str]:
+    """`to_json` of each AgentMessage, or dict with its fields. Raises SerializationError with
+    `index`, TypeError."""
+
+def deserialize_messages(texts: list[Any]) -> list[dict[str, Any]]:
+    """The fields of each JSON text. Raises SerializationError with `index`, TypeError."""
+
+@final
+class RustMemoryStorage:
+    """Texts with what belongs to them, found by TF-IDF and cosine similarity."""
+
+    def __new__(cls, path: str | PathLike[str] | None = None) -> RustMemoryStorage:
+        """`path`: a file of lines of JSON. Raises StorageError."""
+
+    def save(self, value: str, record: str | None = None) -> int:
+        """Saves a text and returns its number. `record` is what `search` and `get_all` return for
+        it (one line: a JSON object with "value"); the text itself if None. Raises StorageError."""
+
+    def search(
+        self, query: str, limit: int = 3, threshold: float = 0.0
+    ) -> list[tuple[int, str, float]]:
+        """(number, record, similarity up to 1), best first, older ones first among equals."""
+
+    def get_all(self) -> list[str]: ...
+    def reset(self) -> None: ...
+    def __len__(self) -> int: ...
+    @property
+    def implementation(self) -> Literal["rust"]: ...
+
+@final
+class RustToolExecutor:
+    """JSON schemas of tools by name, and what arguments break of them."""
+
+    def __new__(cls) -> RustToolExecutor: ...
+    def register_tool(self, name: str, schema: Any) -> None:
+        """Raises Declined for schemas nested over 64 levels, integers over 127 bits, lone
+        surrogates."""
+
+    def validate_args(
+        self, name: str, arguments: Any
+    ) -> list[tuple[list[str | int], list[str | int]]]:
+        """(path in the arguments, path in the schema) of everything that they break; ([],
+        ["depth"]) for arguments nested over 64 levels. Raises Declined as `register_tool` does,
+        for names without a schema, and for containers that change meanwhile."""
+
+    def batch_validate(
+        self, name: str, batch: list[Any]
+    ) -> list[list[tuple[list[str | int], list[str | int]]]]: ...
+    @property
+    def implementation(self) -> Literal["rust"]: ...
+
+@final
+class RustTaskExecutor:
+    """A graph of tasks, and runs of Python callables on the process's one Tokio runtime."""
+
+    def __new__(cls, max_concurrent_tasks: int = 10) -> RustTaskExecutor: ...
+    def register_task(self, task_id: str, dependencies: Sequence[str] = ...) -> None:
+        """Raises TaskStateError for a running task."""
+
+    def get_ready_tasks(self) -> list[str]: ...
+    def get_execution_order(self) -> list[str]:
+        """Raises CycleError, UnknownTaskError."""
+
+    def mark_started(self, task_id: str) -> None:
+        """Raises TaskStateError, UnknownTaskError; so do the next two."""
+
+    def mark_completed(self, task_id: str) -> None: ...
+    def mark_failed(self, task_id: str) -> None: ...
+    def get_state(self, task_id: str) -> str: ...
+    def get_counts(self) -> list[int]:
+        """How many tasks are pending, running, completed, failed."""
+
+    def clear(self) -> None: ...
+    def execute_concurrent_tasks(
+        self,
+        functions: Sequence[Callable[[], Any]],
+        dependencies: Sequence[Sequence[int]] | None = None,
+        timeout_seconds: float | None = None,
+        stop_on_error: bool = False,
+    ) -> list[tuple[str, Any]]:
+        """For each function a pair: ("completed", result), ("failed", exception), ("timed_out",
+        None), ("cancelled", None) or ("skipped", number of the dependency)."""
+
+    def cancel(self) -> None:
+        """Cancels what hasn't started of all runs that are under way."""
+
+    @property
+    def implementation(self) -> Literal["rust"]: ...
+
+def shut_down_tasks(seconds: float) -> None:
+    """Waits for callables that still run, at most so long."""
+
+@final
+class RustSQLiteWrapper:
+    """A SQLite file through a few connections of SQLite's own version, not Python's. Every method
+    raises DatabaseError for what SQLite refuses."""
+
+    def __new__(cls, db_path: str | PathLike[str], pool_size: int = 5) -> RustSQLiteWrapper: ...
+    def execute_query(self, query: str, params: Any = None) -> list[dict[str, Any]]: ...
+    def execute_update(self, query: str, params: Any = None) -> int: ...
+    def execute_insert(self, query: str, params: Any = None) -> int:
+        """The new row's id."""
+
+    def execute_batch(self, queries: Sequence[tuple[str, Any]]) -> list[int]:
+        """One transaction, all or none."""
+
+    def search_fts(self, query: str, limit: int = 10) -> list[dict[str, Any]]:
+        """Long-term memories whose descriptions fit best, with "rank" (bm25)."""
+
+    @property
+    def implementation(self) -> Literal["rust"]: ...

@@ -11,9 +11,36 @@ pub enum Error {
     Declined(Cow<'static, str>),
     /// A state that cannot occur, or a caught panic.
     Internal(String),
+    /// A message that is not one: text, kind, field.
+    Message(MessageProblem),
+    /// A memory store's file.
+    Storage(String),
+    /// What SQLite refuses.
+    #[cfg(feature = "sqlite")]
+    Database(String),
+    /// A graph of tasks that cannot be run.
+    Task(TaskProblem),
     /// An exception raised by Python code that was called back.
     #[cfg(feature = "python")]
     Python(pyo3::PyErr),
+}
+
+/// Why a message could not be read or written (`fast_crewai.errors.SerializationError`).
+#[derive(Debug, PartialEq, Eq)]
+pub struct MessageProblem {
+    pub text: String,
+    pub kind: &'static str,
+    pub field: Option<&'static str>,
+    pub index: Option<usize>,
+}
+
+/// Why a graph of tasks refuses (`fast_crewai.errors.TaskError` and its subclasses).
+#[derive(Debug, PartialEq, Eq)]
+pub enum TaskProblem {
+    /// Ids that wait for each other, the first one again at the end.
+    Cycle(Vec<String>),
+    Unknown(String),
+    State(String),
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -58,9 +85,20 @@ fn panic_text(payload: &(dyn Any + Send)) -> &str {
 
 #[cfg(feature = "python")]
 pub mod python {
-    use super::Error;
+    use super::{Error, TaskProblem};
     use pyo3::PyErr;
     use pyo3::exceptions::PyException;
+    use pyo3::import_exception;
+
+    // One hierarchy, which the Python twins raise, too.
+    #[cfg(feature = "sqlite")]
+    import_exception!(fast_crewai.errors, DatabaseError);
+    import_exception!(fast_crewai.errors, CycleError);
+    import_exception!(fast_crewai.errors, NativeError);
+    import_exception!(fast_crewai.errors, SerializationError);
+    import_exception!(fast_crewai.errors, StorageError);
+    import_exception!(fast_crewai.errors, TaskStateError);
+    import_exception!(fast_crewai.errors, UnknownTaskError);
 
     pyo3::create_exception!(
         fast_crewai._core,
@@ -68,13 +106,6 @@ pub mod python {
         PyException,
         "The native function does not handle this input; run the original."
     );
-    pyo3::create_exception!(
-        fast_crewai._core,
-        CoreError,
-        PyException,
-        "The native core failed internally."
-    );
-
     impl From<PyErr> for Error {
         fn from(error: PyErr) -> Self {
             Error::Python(error)
@@ -85,7 +116,19 @@ pub mod python {
         fn from(error: Error) -> Self {
             match error {
                 Error::Declined(reason) => Declined::new_err(reason),
-                Error::Internal(message) => CoreError::new_err(message),
+                Error::Internal(message) => NativeError::new_err(message),
+                Error::Message(problem) => SerializationError::new_err((
+                    problem.text,
+                    problem.kind,
+                    problem.field,
+                    problem.index,
+                )),
+                Error::Storage(message) => StorageError::new_err(message),
+                #[cfg(feature = "sqlite")]
+                Error::Database(message) => DatabaseError::new_err(message),
+                Error::Task(TaskProblem::Cycle(cycle)) => CycleError::new_err((cycle,)),
+                Error::Task(TaskProblem::Unknown(id)) => UnknownTaskError::new_err(id),
+                Error::Task(TaskProblem::State(message)) => TaskStateError::new_err(message),
                 Error::Python(error) => error,
             }
         }

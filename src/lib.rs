@@ -1,6 +1,12 @@
 //! Native core of Fast-CrewAI: pure, hot functions that know no CrewAI module.
 
 pub mod errors;
+pub mod message;
+pub mod schema;
+pub mod search;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+pub mod tasks;
 pub mod text;
 
 #[cfg(feature = "python")]
@@ -21,7 +27,7 @@ mod tracking;
 #[pyo3::pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
-    use crate::errors::python::{CoreError, Declined};
+    use crate::errors::python::Declined;
     #[pymodule_export]
     use crate::flow::trigger::{find_triggered_in, find_triggered_methods, start_method_names};
     #[pymodule_export]
@@ -29,7 +35,18 @@ mod _core {
     #[pymodule_export]
     use crate::json::serializable::to_serializable;
     #[pymodule_export]
+    use crate::message::python::{AgentMessage, deserialize_messages, serialize_messages};
+    #[pymodule_export]
     use crate::model::private_attribute::PrivateAttributes;
+    #[pymodule_export]
+    use crate::schema::python::RustToolExecutor;
+    #[pymodule_export]
+    use crate::search::python::RustMemoryStorage;
+    #[cfg(feature = "sqlite")]
+    #[pymodule_export]
+    use crate::sqlite::python::RustSQLiteWrapper;
+    #[pymodule_export]
+    use crate::tasks::python::{RustTaskExecutor, shut_down_tasks};
     #[pymodule_export]
     use crate::text::python::{interpolate, sanitize_tool_name};
     #[pymodule_export]
@@ -40,7 +57,10 @@ mod _core {
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_init]
-    fn init(_module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        use pyo3::types::{PyAnyMethods, PyModuleMethods};
+        let errors = module.py().import("fast_crewai.errors")?;
+        module.add("CoreError", errors.getattr("NativeError")?)?;
         // A caught panic becomes a CoreError; this library's own std prints nothing about it.
         std::panic::set_hook(Box::new(|_| {}));
         Ok(())
