@@ -1,7 +1,7 @@
 """One side of checkpoints.py: crews that write checkpoints, or a program that loads them.
 
-    python [-m fast_crewai run] benchmarks/checkpoint_crews.py work FOLDER COUNT CREWS
-    python benchmarks/checkpoint_crews.py load FILE…
+python [-m fast_crewai run] benchmarks/checkpoint_crews.py work FOLDER COUNT CREWS
+python benchmarks/checkpoint_crews.py load FILE…
 """
 
 from __future__ import annotations
@@ -56,7 +56,13 @@ class Add(BaseTool):
 
 def build(**options: Any) -> Crew:
     agents = [
-        Agent(role=f"W{n}", goal="Add", backstory="-", llm=Model(model="gpt-4o", api_key="none"), tools=[Add()])
+        Agent(
+            role=f"W{n}",
+            goal="Add",
+            backstory="-",
+            llm=Model(model="gpt-4o", api_key="none"),
+            tools=[Add()],
+        )
         for n in range(2)
     ]
     tasks = [

@@ -19,10 +19,17 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+
+
 def _run(side: list[str], *arguments: str) -> str:
     silent = {"CREWAI_DISABLE_TELEMETRY": "true", "OTEL_SDK_DISABLED": "true"}
     command = [sys.executable, *side, str(HERE / "checkpoint_crews.py"), *arguments]
-    environment = {**os.environ, **silent, "CREWAI_TRACING_ENABLED": "false", "OPENAI_API_KEY": "none"}
+    environment = {
+        **os.environ,
+        **silent,
+        "CREWAI_TRACING_ENABLED": "false",
+        "OPENAI_API_KEY": "none",
+    }
     done = subprocess.run(
         command, env=environment, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )

@@ -72,6 +72,12 @@ class _Shape:
 class _Kept:
     """The text of an event's plain fields, and the values that it is the text of."""
 
+    shape: _Shape
+    names: tuple[str, ...]
+    values: list[Any]
+    changeable: bytes | None
+    runs: list[tuple[str, str]]
+
     __slots__ = ("changeable", "names", "runs", "shape", "values")
 
 
@@ -190,4 +196,3 @@ def _content(values: list[Any]) -> bytes | None:
         return marshal.dumps(values, 2)  # from version 3 on they depend on who refers to a value
     except ValueError:
         return None
-

@@ -14,8 +14,15 @@ from crewai.state.event_record import EventRecord
 from crewai.state.provider.core import BaseProvider
 from crewai.state.runtime import RuntimeState
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, RootModel, computed_field, field_serializer
-from pydantic import model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    computed_field,
+    field_serializer,
+    model_serializer,
+)
 
 from strategies.events import THEN
 from strategies.records import links
@@ -125,10 +132,9 @@ class Shared:
         self.nested = Root([self.item, {"k": self.loud}])
 
 
-scalars = st.sampled_from(
-    [None, True, 1, 1.0, 2**70, float("nan"), "", "é\ud83d\ude00", "\u2028", NOON, THEN]
-    + [uuid.UUID(int=7), Colour.RED, b"b", NOON.date()]
-)
+_numbers = [None, True, 1, 1.0, 2**70, float("nan"), b"b", uuid.UUID(int=7), Colour.RED]
+_texts = ["", "\xe9\U0001f600", "\u2028", NOON, THEN, NOON.date()]
+scalars = st.sampled_from(_numbers) | st.sampled_from(_texts)
 shared = st.sampled_from(_SHARED).map(lambda name: ("shared", name))
 values = st.recursive(
     scalars | shared,
@@ -144,8 +150,9 @@ bad = st.sampled_from([("failing",), ("function",), ("set",)])
 field = st.sampled_from(["first", "last", "item"])
 steps = st.one_of(
     *[st.tuples(st.just("add"), st.integers(0, 14), values, shared, values, links)] * 4,
-    st.tuples(st.just("set"), st.integers(0, 9), st.sampled_from(["first", "task_id"]), values),
-    st.tuples(st.just("mutate"), st.integers(0, 9), scalars),
+    *[st.tuples(st.just("set"), st.integers(0, 2), st.sampled_from(["first", "task_id"]), values)]
+    * 3,
+    *[st.tuples(st.just("mutate"), st.integers(0, 2), scalars)] * 2,
     st.tuples(st.just("shared"), st.sampled_from(_SHARED), values),
     st.tuples(st.just("remove"), st.integers(0, 9)),
     *[st.just(("checkpoint",))] * 3,
@@ -157,7 +164,22 @@ odd_steps = st.one_of(
     st.tuples(st.just("reorder"), st.integers(0, 9)),
     st.just(("patch",)),
 )
-programs = st.lists(steps, min_size=4, max_size=14) | st.lists(odd_steps, min_size=4, max_size=14)
+_NOWHERE = (None, None, None, None)
+_ADDED = ("add", 0, 1, ("shared", "item"), ["x"], _NOWHERE)
+_TAKEN = ("checkpoint",)
+# What is kept from one checkpoint to the next must be seen to be another.
+CORPUS = (
+    [_ADDED, _TAKEN, ("set", 0, "first", 5), _TAKEN, ("set", 0, "first", True), _TAKEN],
+    [("add", 0, ["a"], ("shared", "other"), 1, _NOWHERE), _TAKEN, ("mutate", 0, 1), _TAKEN],
+    [_ADDED, _ADDED, _TAKEN, ("shared", "item", [1]), _TAKEN, ("remove", 0), _TAKEN],
+    [_ADDED, ("add", 12, 1, ("shared", "item"), 1, ("e0",) * 4), _TAKEN, ("reorder", 0), _TAKEN],
+    [_ADDED, _TAKEN, ("set", 0, "first", ("shared", "loud")), _TAKEN],
+)
+programs = st.one_of(
+    st.sampled_from(CORPUS),
+    st.lists(steps, min_size=4, max_size=14),
+    st.lists(odd_steps, min_size=4, max_size=14),
+)
 
 
 def make(value, objects):
