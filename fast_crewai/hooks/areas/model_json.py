@@ -94,16 +94,12 @@ TOOL_INPUT = Route(
 )
 
 _SPAN = "braces that nothing closes are tried one after the other: 20,000 take a second"
-PARTIAL = tuple(
+PARTIAL = (
     Route(
-        name=name,
-        target=f"{_CONVERTER}:{function}",
+        name="tasks.partial-json",
+        target=f"{_CONVERTER}:handle_partial_json",
         why=_SPAN,
         build=_partial_json,
         reads=(f"{_CONVERTER}:_JSON_PATTERN",),
-    )
-    for name, function in (
-        ("tasks.partial-json", "handle_partial_json"),
-        ("tasks.partial-json-async", "async_handle_partial_json"),
-    )
+    ),
 )

@@ -142,7 +142,6 @@ def case_for(route: str, owner: Any) -> Case:
         ),
         "tools.input": Case(model_texts.tool_inputs, model_texts.tool_input),
         "tasks.partial-json": Case(model_texts.spans, model_texts.partial_json),
-        "tasks.partial-json-async": Case(model_texts.spans, model_texts.partial_json),
         "tools.schema-dump": Case(models.programs, models.render),
         "tools.use": Case(tool_uses.uses, tool_uses.use),
         "tools.use-async": Case(tool_uses.uses, tool_uses.use),
