@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fast_crewai import _core
+from fast_crewai.hooks.areas import checkpoints
 from fast_crewai.hooks.route import Route, Site
 
 
@@ -28,4 +29,5 @@ ROUTES = (
         reads=("crewai.utilities.serialization:_to_serializable_key",),
         recursive=True,
     ),
+    *checkpoints.ROUTES,
 )

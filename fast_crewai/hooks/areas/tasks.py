@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fast_crewai import _core
 from fast_crewai.hooks.areas import file_store, task_log
+from fast_crewai.hooks.areas.model_json import PARTIAL
 from fast_crewai.hooks.areas.private_attributes import private_attributes
 from fast_crewai.hooks.areas.worker_threads import KICKOFF_ASYNC
 from fast_crewai.hooks.route import Route
@@ -23,4 +24,5 @@ ROUTES = (
     *file_store.ROUTES,
     KICKOFF_ASYNC,
     *task_log.ROUTES,
+    *PARTIAL,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fast_crewai import _core
 from fast_crewai.hooks.areas import schemas, tool_use
+from fast_crewai.hooks.areas.model_json import TOOL_INPUT
 from fast_crewai.hooks.areas.package_version import PACKAGE_VERSION
 from fast_crewai.hooks.areas.private_attributes import private_attributes
 from fast_crewai.hooks.route import Route
@@ -27,6 +28,7 @@ ROUTES = (
     ),
     *schemas.ROUTES,
     *tool_use.ROUTES,
+    TOOL_INPUT,
     PACKAGE_VERSION,
     private_attributes("tools", "crewai.tools.base_tool:BaseTool"),
     private_attributes("tools", "crewai.tools.structured_tool:CrewStructuredTool"),

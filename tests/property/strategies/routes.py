@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from strategies import (
     bindings,
+    checkpoints,
     consoles,
     data,
     endings,
@@ -19,6 +20,7 @@ from strategies import (
     kickoffs,
     listeners,
     locks,
+    model_texts,
     models,
     packages,
     preflight,
@@ -138,6 +140,9 @@ def case_for(route: str, owner: Any) -> Case:
             st.tuples(texts.names, models.words | models.composites, models.programs),
             tool_description,
         ),
+        "tools.input": Case(model_texts.tool_inputs, model_texts.tool_input),
+        "tasks.partial-json": Case(model_texts.spans, model_texts.partial_json),
+        "tools.schema-dump": Case(models.programs, models.render),
         "tools.use": Case(tool_uses.uses, tool_uses.use),
         "tools.use-async": Case(tool_uses.uses, tool_uses.use),
         "tools.selection": Case(tool_uses.selections, tool_uses.select),
@@ -151,6 +156,8 @@ def case_for(route: str, owner: Any) -> Case:
         "tasks.no-crew-files": Case(files.case(1), files.observe),
         "tasks.no-task-files": Case(files.case(1), files.observe),
         "database.store-lock": Case(locks.programs, locks.observe),
+        "serialization.event-record": Case(checkpoints.programs, checkpoints.recorded),
+        "serialization.checkpoint": Case(checkpoints.programs, checkpoints.written),
         "serialization.to-serializable": Case(
             st.tuples(data.trees)
             | st.tuples(data.trees, data.excludes, depth, st.sampled_from([0, 0, 1, 4])),

@@ -1,0 +1,105 @@
+"""Routes that find and read JSON in what a model has written (components tools, tasks)."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from fast_crewai._core import Declined
+from fast_crewai.hooks.areas.json_texts import json5_object, span
+from fast_crewai.hooks.areas.recompile import recompiled
+from fast_crewai.hooks.route import Route, Site
+
+_CONVERTER = "crewai.utilities.converter"
+
+
+def _partial_json(site: Site) -> Callable[..., Any]:
+    expected = vars(site.module)["_JSON_PATTERN"]
+
+    def search(regex: Any, text: Any) -> Any:
+        if regex is not expected or type(text) is not str:
+            return regex.search(text)
+        return span(text)
+
+    return recompiled(
+        site.original,
+        {"_JSON_PATTERN.search(result)": "_fc_search(_JSON_PATTERN, result)"},
+        {"_fc_search": search},
+    )
+
+
+class _Repaired(threading.local):
+    """A text and its repair, between CrewAI's two requests for it."""
+
+    text: str | None = None
+    result: Any = None
+
+
+def _validate_tool_input(site: Site) -> Callable[..., Any]:
+    names = vars(site.module)
+    expected, json5, loads, decode = (
+        names["repair_json"],
+        names["json5"],
+        names["json5"].loads,
+        json.loads,
+    )
+    kept = _Repaired()
+
+    def first(repair: Any, text: Any) -> Any:
+        """CrewAI throws this result away; what counts is whether it raises."""
+        kept.text = None
+        if repair is not expected or type(text) is not str or json.loads is not decode:
+            return repair(text)
+        try:
+            return decode(text)
+        except ValueError:
+            pass
+        result = repair(text, skip_json_loads=True)
+        kept.text, kept.result = text, result
+        return result
+
+    def again(repair: Any, text: Any) -> Any:
+        known, result = kept.text, kept.result
+        kept.text = kept.result = None
+        if known is not None and known is text and repair is expected:
+            return result
+        return repair(text, skip_json_loads=True)
+
+    def read(module: Any, text: Any) -> Any:
+        if module is json5 and module.loads is loads and type(text) is str:
+            try:
+                return json5_object(text)
+            except Declined:
+                pass
+        return module.loads(text)
+
+    return recompiled(
+        site.original,
+        {
+            "repair_json(tool_input)": "_fc_first(repair_json, tool_input)",
+            "repair_json(tool_input, skip_json_loads=True)": "_fc_again(repair_json, tool_input)",
+            "json5.loads(tool_input)": "_fc_read(json5, tool_input)",
+        },
+        {"_fc_first": first, "_fc_again": again, "_fc_read": read},
+    )
+
+
+TOOL_INPUT = Route(
+    name="tools.input",
+    target="crewai.tools.tool_usage:ToolUsage._validate_tool_input",
+    why="a truncated input keeps json5 busy for 7 s per MB, and is repaired twice",
+    build=_validate_tool_input,
+)
+
+_SPAN = "braces that nothing closes are tried one after the other: 20,000 take a second"
+PARTIAL = (
+    Route(
+        name="tasks.partial-json",
+        target=f"{_CONVERTER}:handle_partial_json",
+        why=_SPAN,
+        build=_partial_json,
+        reads=(f"{_CONVERTER}:_JSON_PATTERN",),
+    ),
+)

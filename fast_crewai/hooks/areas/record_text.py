@@ -1,0 +1,198 @@
+"""The JSON text of an event record, as ``json.dumps`` writes its dump.
+
+The same agents and tasks hang on most events, and CrewAI dumps and writes them anew for each. Here
+each is asked once per checkpoint; the plain rest of an event is kept as text for as long as it
+consists of the same values.
+"""
+
+from __future__ import annotations
+
+import json
+import marshal
+import uuid
+from datetime import datetime, timezone
+from typing import Any
+from weakref import WeakKeyDictionary
+
+_encode = json.JSONEncoder().encode  # as json.dumps with no options
+_quoted = json.encoder.encode_basestring_ascii
+
+_FINAL = frozenset({str, int, float, bool, type(None), uuid.UUID})
+_PLAIN_FIELD = {"type", "schema", "metadata"}
+_WRAPPERS = ("function-before", "function-after", "definitions")
+
+
+class OddEventError(Exception):
+    """An event that isn't serialised field by field, or a record of another make."""
+
+
+class _Shape:
+    """What is known of one class of events: of which fields its dump is made, and how.
+
+    ``free`` are the fields of any type: pydantic asks the value itself how it is dumped.
+    """
+
+    __slots__ = ("free", "known", "serializer")
+
+    def __init__(self, kind: Any, model_dump: Any) -> None:
+        from pydantic_core import SchemaSerializer
+
+        self.serializer = kind.__pydantic_serializer__
+        if kind.model_dump is not model_dump or type(self.serializer) is not SchemaSerializer:
+            raise OddEventError("dumps itself in a way of its own")
+        fields = self._fields(kind.__pydantic_core_schema__)
+        self.known = fields.keys()
+        self.free = {name for name, field in fields.items() if self._is_free(field["schema"])}
+
+    @staticmethod
+    def _fields(schema: Any) -> dict[str, Any]:
+        while "serialization" not in schema:
+            if schema["type"] in _WRAPPERS:
+                schema = schema["schema"]
+            elif schema["type"] == "model":
+                if schema.get("config", {}).keys() - {"title"} or schema.get("root_model"):
+                    break
+                schema = schema["schema"]
+            elif schema["type"] == "model-fields" and not schema.get("computed_fields"):
+                fields: dict[str, Any] = schema["fields"]
+                if all(field.keys() <= _PLAIN_FIELD for field in fields.values()):
+                    return fields
+                break
+            else:
+                break
+        raise OddEventError("is not serialised field by field")
+
+    @staticmethod
+    def _is_free(schema: Any) -> bool:
+        while schema["type"] in ("default", "nullable") and "serialization" not in schema:
+            schema = schema["schema"]
+        return schema["type"] == "any" and "serialization" not in schema
+
+
+class _Kept:
+    """The text of an event's plain fields, and the values that it is the text of."""
+
+    shape: _Shape
+    names: tuple[str, ...]
+    values: list[Any]
+    changeable: bytes | None
+    runs: list[tuple[str, str]]
+
+    __slots__ = ("changeable", "names", "runs", "shape", "values")
+
+
+class RecordText:
+    """Writes records; keeps the texts of their events."""
+
+    def __init__(self) -> None:
+        from pydantic import BaseModel
+
+        self._model = BaseModel
+        self._model_dump = BaseModel.model_dump
+        self._shapes: dict[Any, _Shape] = {}
+        self._kept: WeakKeyDictionary[Any, dict[int, _Kept]] = WeakKeyDictionary()
+
+    def of(self, lock: Any, nodes: list[tuple[str, Any, dict[str, list[str]]]]) -> list[str]:
+        """A record with these events and edges, in pieces; ``lock`` is the record's own."""
+        before = self._kept.get(lock, {})
+        after: dict[int, _Kept] = {}
+        shared: dict[Any, str] = {}
+        pieces = ['{"nodes": {']
+        for number, (key, event, edges) in enumerate(nodes):
+            kept = after[id(event)] = self._plain(event, before.get(id(event)))
+            pieces += (", " if number else "", _quoted(key), ': {"event": {')
+            self._event(event, kept, shared, pieces)
+            pieces += ('}, "edges": ', _encode(edges), "}")
+        pieces.append("}}")
+        self._kept[lock] = after
+        return pieces
+
+    def _shape(self, kind: Any) -> _Shape:
+        shape = self._shapes.get(kind)
+        if (
+            shape is None
+            or shape.serializer is not kind.__pydantic_serializer__
+            or kind.model_dump is not self._model_dump
+        ):
+            shape = self._shapes[kind] = _Shape(kind, self._model_dump)
+        return shape
+
+    def _plain(self, event: Any, kept: _Kept | None) -> _Kept:
+        """The texts of the fields that aren't models: of those before, between and after these."""
+        shape, values = self._shape(type(event)), event.__dict__
+        if event.__pydantic_extra__ or not values.keys() <= shape.known:
+            raise OddEventError("has other fields than its class")
+        names = tuple(values)
+        plain, changeable = [], []
+        for value in values.values():
+            kind = type(value)
+            if kind in _FINAL or (kind is datetime and value.tzinfo in (None, timezone.utc)):
+                plain.append(value)
+            elif isinstance(value, self._model):
+                plain.append(type(value))
+            else:
+                plain.append(None)
+                changeable.append(value)
+        content = _content(changeable)
+        if (
+            kept is not None
+            and content is not None
+            and kept.shape is shape
+            and kept.names == names
+            and kept.changeable == content
+            and all(map(_same, kept.values, plain))
+        ):
+            return kept
+        kept = _Kept()
+        kept.shape, kept.names, kept.values, kept.changeable = shape, names, plain, content
+        kept.runs = self._runs(event, values)
+        return kept
+
+    def _runs(self, event: Any, values: dict[str, Any]) -> list[tuple[str, str]]:
+        """(text in front of a model; the name of its field, or "" at the end)."""
+        models = {name for name, value in values.items() if isinstance(value, self._model)}
+        dumped = event.model_dump(mode="json", exclude=models, warnings="error")
+        if list(dumped) != [name for name in values if name not in models]:
+            raise OddEventError("has fields that aren't dumped")
+        runs, run = [], ""
+        for number, name in enumerate(values):
+            run += f"{', ' if number else ''}{_quoted(name)}: "
+            if name in models:
+                runs.append((run, name))
+                run = ""
+            else:
+                run += _encode(dumped[name])
+        runs.append((run, ""))
+        return runs
+
+    def _event(self, event: Any, kept: _Kept, shared: dict[Any, str], pieces: list[str]) -> None:
+        for text, name in kept.runs:
+            pieces.append(text)
+            if name:
+                pieces.append(self._model_text(event, kept, name, shared))
+
+    def _model_text(self, event: Any, kept: _Kept, name: str, shared: dict[Any, str]) -> str:
+        value = event.__dict__[name]
+        free = name in kept.shape.free
+        key = id(value) if free else (type(event), name, id(value))
+        text = shared.get(key)
+        if text is None:
+            if free:
+                serializer = type(value).__pydantic_serializer__
+                dumped = serializer.to_python(value, mode="json", warnings="error")
+            else:
+                dumped = event.model_dump(mode="json", include={name}, warnings="error")[name]
+            text = shared[key] = _encode(dumped)
+        return text
+
+
+def _same(one: object, other: object) -> bool:
+    return one is other
+
+
+def _content(values: list[Any]) -> bytes | None:
+    """Bytes that only equal values of the same plain types have; None for other values."""
+    try:
+        return marshal.dumps(values, 2)  # from version 3 on they depend on who refers to a value
+    except ValueError:
+        return None

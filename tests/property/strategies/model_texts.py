@@ -1,0 +1,164 @@
+"""What models write where JSON is asked for: whole, cut off, odd and hostile."""
+
+import json
+import re
+import types
+from unittest import mock
+
+import json5
+from crewai.tools import tool_usage
+from crewai.tools.tool_usage import ToolUsage
+from crewai.utilities import converter
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from strategies.data import outcome
+
+# Kept: each of them has taken another way through the parsers once.
+CORPUS = (
+    '{"a": "' + "word " * 40,
+    "{" * 60,
+    "[" * 60,
+    '{"a": ' * 25 + "1" + "}" * 25,
+    "{'a': null, \"b\": [true, 1.5,],}",
+    "{a: 1, $b: -0, c_1: 1e3}",
+    "{null: 1}",
+    "{true: false, NaN: NaN}",
+    '{"a": 01}',
+    '{"a": +1}',
+    '{"a": .5}',
+    '{"a": 5.}',
+    '{"a": 0x1F}',
+    '{"a": Infinity}',
+    '{"a": -Infinity}',
+    '{"a": 1 /* one */}',
+    "{// line\na: 1}",
+    '{"a": "line\nbreak"}',
+    '{"a": "tab\t"}',
+    '{"a": "\u2028"}',
+    '{"a": "\x7f\xa0"}',
+    "{a\u00a0: 1}",
+    '{"a": "\\u0041\\ud83d\\ude00\\\n"}',
+    '{"a" 1}',
+    '{"a": 1 "b": 2}',
+    '{"a": 1}}',
+    "{,}",
+    '{"a": 1,,}',
+    '{"a": nullx}',
+    '{"a": null',
+    '{"a"',
+    '{"a":',
+    "{",
+    "  {} ",
+    "[null]",
+    "null",
+    '"text"',
+    "`{}`",
+    '```json\n{"a": 1}\n```',
+    '{"a": 1, "a": 2}',
+    "{'a': 1, true}",
+    "{" + "a:" * 30,
+    "/*" * 30,
+    "(" * 60,
+    '{"a": "' + "\\" * 41,
+    "{'it''s': 1}",
+    '{"a": 9' + "9" * 120 + "}",
+    '{"é": "é\ud800", é: 1}',
+)
+_marks = st.sampled_from([*"{}[]:,", '"', "'", " ", "\n", "\\", "\t", "/*", "*/", "//", "\xe9"])
+_words = st.sampled_from(["a", "b1", "null", "true", "1", "-2.5", "1e2", "None", "True", "0x1"])
+_pieces = _marks | _words | st.sampled_from(['"a"', "'b'", '"a": '])
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 10**20) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+
+
+@st.composite
+def _changed(draw):
+    """A JSON object as a model might spoil it."""
+    text = json.dumps(
+        {"key": draw(_values), "more": draw(_values)}, ensure_ascii=draw(st.booleans())
+    )
+    for _ in range(draw(st.integers(0, 3))):
+        place = draw(st.integers(0, len(text)))
+        text = text[:place] + draw(_pieces | st.just("")) + text[place + draw(st.integers(0, 1)) :]
+    if draw(st.booleans()):
+        text = text.replace("}", ",}").replace('"key"', "key")
+    return text[: draw(st.integers(0, len(text)))] if draw(st.booleans()) else text
+
+
+texts = st.sampled_from(CORPUS) | st.lists(_pieces, max_size=14).map("".join) | _changed()
+inputs = texts | st.sampled_from([None, "", " ", 7, b"{}"])
+tool_inputs = st.tuples(inputs, st.sampled_from([*["plain"] * 8, "repair", "json5", "verbose"]))
+spans = st.tuples(texts, st.sampled_from([*["plain"] * 8, "pattern"]))
+
+
+def tool_input(function, example):
+    """The arguments; what is repaired, printed and emitted on the way."""
+    text, kind = example
+    log = []
+    usage = ToolUsage.__new__(ToolUsage)
+    usage.agent = types.SimpleNamespace(verbose=kind == "verbose")
+    usage._emit_validate_input_error = lambda error: log.append(("error", error))
+
+    def noting(name, original):
+        def noted(*arguments, **options):
+            log.append((name, arguments, options))
+            return original(*arguments, **options)
+
+        return noted
+
+    patches = {
+        "repair": mock.patch.object(
+            tool_usage, "repair_json", noting("repair", tool_usage.repair_json)
+        ),
+        "json5": mock.patch.object(json5, "loads", noting("json5", json5.loads)),
+    }
+    printer = mock.patch.object(
+        tool_usage, "PRINTER", types.SimpleNamespace(print=lambda **options: log.append(options))
+    )
+    with patches.get(kind, mock.MagicMock()), printer:
+        return outcome(function, usage, text), log
+
+
+class Answer(BaseModel):
+    key: object = None
+
+
+def partial_json(function, example):
+    """``handle_partial_json`` up to the question that it asks the model again."""
+    text, kind = example
+    asked = []
+
+    def ask(**options):
+        asked.append(options)
+        return "asked"
+
+    async def ask_async(**options):
+        return ask(**options)
+
+    with (
+        mock.patch.object(converter, "convert_with_instructions", ask),
+        mock.patch.object(converter, "async_convert_with_instructions", ask_async),
+        _patched(kind, converter, "_JSON_PATTERN"),
+    ):
+        found = outcome(_finished, function, text, Answer, False, None)
+    return found, len(asked)
+
+
+def _patched(kind, module, name):
+    if kind == "plain":
+        return mock.MagicMock()
+    return mock.patch.object(module, name, re.compile(r"\[.*\]"))
+
+
+def _finished(function, *arguments):
+    found = function(*arguments)
+    if hasattr(found, "send"):
+        try:
+            found.send(None)
+        except StopIteration as stop:
+            return stop.value
+    return found

@@ -1,0 +1,112 @@
+"""A record of events that grows while it is written: the dump is of one moment."""
+
+import json
+
+import pytest
+from crewai.events.base_events import BaseEvent
+from crewai.state import checkpoint_listener
+from crewai.state.event_record import EventRecord
+from crewai.state.runtime import RuntimeState
+from pydantic import BaseModel, field_serializer
+from strategies.checkpoints import Config, Keeping, Plain
+
+import fast_crewai
+from fast_crewai.hooks.dispatch import is_active, original_of
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed():
+    fast_crewai.install()
+    yield
+    fast_crewai.uninstall()
+
+
+class Adding(BaseModel):
+    """Adds an event to the record whenever it is dumped, as another thread would."""
+
+    record: object
+    changed: list = []
+
+    @field_serializer("record")
+    def add(self, record):
+        record.add(Plain(parent_event_id="first"))
+        return "added"
+
+
+class Changing(BaseModel):
+    """Changes a dictionary of its own at the first dump, while pydantic reads it."""
+
+    content: dict
+    times: list
+
+    @field_serializer("times")
+    def count(self, times):
+        return len(times)
+
+
+class Key(BaseModel):
+    owner: object
+
+    @field_serializer("owner")
+    def change(self, owner):
+        if not owner.times:
+            owner.times.append(1)
+            owner.content["new"] = 1
+        return "changed"
+
+
+def growing():
+    record = EventRecord()
+    record.add(Plain(event_id="first", first=Adding(record=record)))
+    record.add(Plain(event_id="second", parent_event_id="first", first=Adding(record=record)))
+    return record
+
+
+def taken(record, function=None):
+    config, state = Config(provider=Keeping()), RuntimeState(root=[])
+    state._event_record = record
+    (function or checkpoint_listener._do_checkpoint)(state, config)
+    return json.loads(config.provider.given[-1][0])["event_record"]["nodes"]
+
+
+def test_crewai_loses_it():
+    with pytest.raises(BaseException, match="changed size during iteration"):
+        EventRecord.model_dump.__wrapped__(growing(), mode="json")
+
+
+def test_the_dump_is_of_one_moment():
+    assert is_active(EventRecord.model_dump)
+    nodes = growing().model_dump(mode="json")["nodes"]
+    assert list(nodes) == ["first", "second"]
+    assert nodes["first"]["edges"] == {"child": ["second"]}
+
+
+def test_the_checkpoint_is_of_one_moment():
+    assert is_active(checkpoint_listener._do_checkpoint)
+    nodes = taken(growing())
+    assert list(nodes) == ["first", "second"]
+    assert nodes["first"]["edges"] == {"child": ["second"]}
+
+
+def test_what_changes_under_pydantic_is_dumped_again():
+    def changing():
+        made = Changing(content={}, times=[])
+        made.content |= {"key": Key(owner=made), "other": 1}
+        record = EventRecord()
+        record.add(Plain(event_id="only", first=made))
+        return record
+
+    with pytest.raises(BaseException, match="changed size during iteration"):
+        taken(changing(), original_of(checkpoint_listener._do_checkpoint))
+    content = taken(changing())["only"]["event"]["first"]["content"]
+    assert content == {"key": {"owner": "changed"}, "other": 1, "new": 1}
+
+
+def test_events_of_a_class_made_later_are_written():
+    class Later(BaseEvent):
+        type: str = "later"
+        value: object = None
+
+    record = EventRecord()
+    record.add(Later(event_id="x", value=[1]))
+    assert taken(record)["x"]["event"]["value"] == [1]
