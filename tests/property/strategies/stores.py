@@ -1,6 +1,7 @@
 """Writes to CrewAI's SQLite stores, and databases in all states that others leave them in."""
 
 import logging
+import re
 import sqlite3
 import tempfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 _MEMORY = "/dev/shm"
+_LOCK = re.compile(r"crewai:[0-9a-f]{32}")  # a digest of the folder
 _connect = sqlite3.connect
 _VALUES = st.sampled_from(
     [{}, {"raw": "a" * 9000}, {"raw": "é"}, {"x": [1, None]}, {"x": {1, 2}}, {"x": object()}]
@@ -239,6 +241,6 @@ def observer(route: str) -> Callable[[Any, Any], Any]:
                 seen.append(sorted(p.name for p in path.parent.glob("*")))
                 if path.exists():
                     seen.append(_content(path))
-        return repr(seen).replace(folder, "")
+        return _LOCK.sub("<lock>", repr(seen).replace(folder, ""))
 
     return observe

@@ -1,6 +1,7 @@
 """Logs of task outputs, whole and damaged, and what others do to them meanwhile."""
 
 import logging
+import re
 import sqlite3
 import tempfile
 from contextlib import closing, contextmanager
@@ -12,6 +13,7 @@ from crewai.memory.storage import kickoff_task_outputs_storage as stored
 from hypothesis import strategies as st
 
 _MEMORY = "/dev/shm"
+_LOCK = re.compile(r"crewai:[0-9a-f]{32}")  # a digest of the folder
 _INSERT = "INSERT INTO latest_kickoff_task_outputs VALUES (?, ?, ?, ?, ?, ?, ?, '2020')"
 _JSON = st.sampled_from(
     ["{}", "null", "[1, 2]", '{"raw": "a"}', '{"x": NaN}', '"\\ud800"', "1e999"]
@@ -188,4 +190,4 @@ def observe(function: Any, example: Any) -> Any:
             seen.append(sorted(p.name for p in Path(path).parent.glob("*")))
             if Path(path).exists():
                 seen.append(_rows(path))
-    return repr(seen).replace(folder, "")
+    return _LOCK.sub("<lock>", repr(seen).replace(folder, ""))
