@@ -14,6 +14,7 @@ __all__ = [
     "CoreError",
     "Declined",
     "Guard",
+    "MemoryMirror",
     "PrivateAttributes",
     "RustMemoryStorage",
     "RustSQLiteWrapper",
@@ -21,6 +22,7 @@ __all__ = [
     "RustToolExecutor",
     "__version__",
     "deserialize_messages",
+    "cosine_similarity",
     "find_triggered_in",
     "find_triggered_methods",
     "interpolate",
@@ -261,3 +263,62 @@ class RustSQLiteWrapper:
 
     @property
     def implementation(self) -> Literal["rust"]: ...
+def cosine_similarity(a: list[float], b: list[float], compensated: bool) -> float:
+    """Mirrors crewai.memory.encoding_flow.EncodingFlow._cosine_similarity to the bit.
+    `compensated`: whether `sum` adds floats as Python 3.12 and later do.
+
+    Raises Declined unless all values are exact floats, zero or of sizes from 1e-100 to 1e100;
+    TypeError if `a` or `b` isn't a list."""
+
+@final
+class MemoryMirror:
+    """A Lance table of memories in RAM. Safe to share among threads; searches run without the
+    GIL, and each of them sees all of a change or nothing."""
+
+    def __new__(cls, dim: int) -> MemoryMirror:
+        """For vectors of `dim` numbers. Raises Declined outside 1..65536."""
+
+    def __len__(self) -> int:
+        """Rows."""
+
+    def add(
+        self,
+        row_ids: bytes,
+        vectors: bytes,
+        importances: bytes,
+        private: list[bool],
+        texts: list[tuple[bytes, bytes]],
+    ) -> None:
+        """Rows as Arrow's buffers, little-endian: u64 ids, f32 vectors, f64 importances, and for
+        each text its i32 offsets and its UTF-8: id, content, scope, categories, metadata,
+        created_at, last_accessed, source.
+
+        Raises Declined if lengths don't fit, a vector's value isn't finite (or over 1e15), or an
+        importance is outside 0..1; rows before that one have been added: throw the mirror away."""
+
+    def row_id_of(self, ids: list[str]) -> list[int | None]:
+        """The row id for each id. Raises Declined if two rows have one id."""
+
+    def touch(self, rows: list[tuple[str, int, str]]) -> None:
+        """Give the rows of these ids another row id and time of access.
+
+        Raises Declined, unchanged, for an id that isn't here."""
+
+    def remove(self, ids: list[str]) -> None:
+        """Forget the rows of these ids."""
+
+    def max_row_id(self) -> int | None:
+        """The highest row id; None if there are no rows."""
+
+    def search(
+        self, queries: list[list[float]], prefixes: list[str | None], size: int
+    ) -> tuple[list[list[tuple[int, float]]], list[tuple[Any, ...]]]:
+        """The `size` nearest rows for each query and, within it, each scope prefix: their places
+        in the second list and squared distances, nearest first, then by row id. Distances are
+        those of Lance's flat search to the bit.
+
+        A row is (id, content, scope, categories, metadata, importance, created_at, last_accessed,
+        source, private, vector as native f32, row id).
+
+        Raises Declined for a query that isn't a list of exact finite floats (up to 1e15) of the
+        right length."""

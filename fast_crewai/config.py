@@ -41,7 +41,8 @@ class Settings:
     """What the user asked for.
 
     ``disabled`` holds component names, route names or ``"all"``, not yet checked against the
-    routes that exist; ``report`` is the file that a finished ``run`` writes, or None.
+    routes that exist; ``report`` is the file that a finished ``run`` writes, or None; ``memory_mb``
+    is how much RAM tables of memories may take.
     """
 
     enabled: bool = True
@@ -49,6 +50,7 @@ class Settings:
     strict: bool = False
     verbose: bool = False
     report: str | None = None
+    memory_mb: int | None = None
     warnings: tuple[str, ...] = ()
 
     def why_disabled(self, component: str, route: str) -> str | None:
@@ -79,6 +81,15 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         warnings.append(f"{name}={value!r} is not understood (use 0 or 1); ignored")
         return None
 
+    def number(name: str) -> int | None:
+        value = environ.get(name, "").strip()
+        if not value or value.lower() == "auto":
+            return None
+        if value.isascii() and value.isdigit():
+            return int(value)
+        warnings.append(f"{name}={value!r} is not understood (use a number); ignored")
+        return None
+
     enabled = switch("FAST_CREWAI") is not False and switch("FAST_CREWAI_ACCELERATION") is not False
     disabled = set(split_names(environ.get("FAST_CREWAI_DISABLE", "")))
     for component in _UPSTREAM_COMPONENTS:
@@ -90,8 +101,22 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         strict=switch("FAST_CREWAI_STRICT") is True,
         verbose=_for_this_process(environ.get(_VERBOSE, "")) is not None,
         report=_for_this_process(environ.get(_REPORT, "")),
+        memory_mb=number("FAST_CREWAI_MEMORY_MB"),
         warnings=tuple(warnings),
     )
+
+
+def memory_megabytes(environ: Mapping[str, str] = os.environ) -> int:
+    """How much RAM tables of memories may take: the user's number, or a quarter of the machine's,
+    at most 1 GB."""
+    given = load(environ).memory_mb
+    if given is not None:
+        return given
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+        return 512
+    return min(1024, machine // 4 >> 20)
 
 
 _REPORT = "FAST_CREWAI_RUN_REPORT"

@@ -7,6 +7,7 @@ pub mod search;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod tasks;
+pub mod memory;
 pub mod text;
 
 #[cfg(feature = "python")]
@@ -36,6 +37,8 @@ mod _core {
     use crate::json::serializable::to_serializable;
     #[pymodule_export]
     use crate::message::python::{AgentMessage, deserialize_messages, serialize_messages};
+    #[pymodule_export]
+    use crate::memory::python::{MemoryMirror, cosine_similarity};
     #[pymodule_export]
     use crate::model::private_attribute::PrivateAttributes;
     #[pymodule_export]

@@ -197,6 +197,8 @@ def original_of(value: Any) -> Any:
 
 
 def is_ours(value: Any) -> bool:
+    if isinstance(value, (staticmethod, classmethod)):
+        value = value.__func__
     # functools.wraps copies our mark into the wrappers of others, but not our code.
     if not isinstance(value, types.FunctionType) or _OURS not in value.__dict__:
         return False

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger("fast_crewai")
 
 FEATURES = (GC, LAZY, DEFERRED)
-AREAS = ("flow", "events", "agents", "tools", "tasks", "serialization", "database")
+AREAS = (
+    "flow",
+    "events",
+    "agents",
+    "tools",
+    "tasks",
+    "memory",
+    "serialization",
+    "database",
+)
 FINGERPRINTS = Path(__file__).parent.parent / "fingerprints.json"
 
 _BEHIND = "now behind a"

@@ -13,4 +13,7 @@ os.environ.setdefault("OTEL_SDK_DISABLED", "true")
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # CrewAI's own imports warn
-    import crewai  # noqa: F401
+    import crewai
+    import crewai.memory.encoding_flow
+    import crewai.memory.recall_flow
+    import crewai.memory.storage.lancedb_storage  # noqa: F401

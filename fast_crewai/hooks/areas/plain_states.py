@@ -24,7 +24,7 @@ _ATOMS = frozenset(
         uuid.UUID,
     )
 )
-_only_atoms = _ATOMS.issuperset
+only_atoms = _ATOMS.issuperset
 _DEPTH = 20
 _INHERITED = (
     "__deepcopy__",
@@ -54,7 +54,7 @@ class PlainStates:
         if depth > _DEPTH:
             return False
         if kind is dict:
-            return _only_atoms(map(type, value)) and self._all_plain(value.values(), depth)
+            return only_atoms(map(type, value)) and self._all_plain(value.values(), depth)
         if kind in (list, tuple, set, frozenset):
             return self._all_plain(value, depth)
         return (
@@ -66,7 +66,7 @@ class PlainStates:
         )
 
     def _all_plain(self, values: Any, depth: int) -> bool:
-        return _only_atoms(map(type, values)) or all(
+        return only_atoms(map(type, values)) or all(
             self.plain(value, depth + 1) for value in values
         )
 

@@ -1,0 +1,322 @@
+"""A storage's table in RAM, for as long as the storage lives.
+
+The table on disk stays the only truth, and LanceDB the only one to write it. Before each search
+the storage's own handle is asked for the version that it reads: CrewAI's handles see what others
+have written only when they write themselves, and so do we. What the storage writes itself is
+followed (rows are looked up in the table again by the row ids they must have); after any other
+change the table is loaded again. A fresh load is compared with a search of LanceDB's own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import weakref
+from typing import Any
+
+from fast_crewai import config
+from fast_crewai._core import Declined, MemoryMirror
+from fast_crewai.hooks.areas.memory_records import COLUMNS
+
+_TEXTS = (*COLUMNS[:5], "created_at", "last_accessed", "source")
+_SMALL = 20_000  # rows that are loaded for the first search
+_FIRST, _AGAIN = 3, 6  # searches that pay for a load: the first one of a larger table; another one
+_PER_ROW = 1024  # bytes of texts and structures, taken to be
+_NOTES = 64
+_QUOTED = re.compile(r"'((?:[^']|'')*)'")
+
+
+class Tables:
+    """The tables in RAM, by storage."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tables: weakref.WeakKeyDictionary[Any, Table] = weakref.WeakKeyDictionary()
+
+    def of(self, storage: Any) -> Table:
+        found = self._tables.get(storage)
+        if found is None:
+            with self._lock:
+                found = self._tables.setdefault(storage, Table(self))
+        return found
+
+    def known(self, storage: Any) -> Table | None:
+        return self._tables.get(storage)
+
+    def forget_locks(self) -> None:
+        """In a forked child, where the thread that may hold them doesn't exist."""
+        self.__init__()  # type: ignore[misc]
+
+    def check_room(self, size: int, asker: Table) -> None:
+        with self._lock:
+            others = sum(table.size for table in self._tables.values() if table is not asker)
+        if others + size > config.memory_megabytes() << 20:
+            raise Declined("more than FAST_CREWAI_MEMORY_MB")
+
+
+class Table:
+    """One storage's table."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._lock = threading.RLock()
+        self._native: MemoryMirror | None = None
+        self._handle: Any = None
+        self._version = self._asked = self._fragment = 0
+        self._manifest: Any = None
+        self._differs = False
+        self._notes: list[tuple[str, Any]] = []
+        self.size = 0
+
+    def search(
+        self, storage: Any, queries: list[Any], prefixes: list[str | None], limit: int
+    ) -> tuple[list[Any], list[Any]]:
+        """Hits for each query and prefix, at the version that the storage's handle reads."""
+        native = self.current(storage, queries[0], len(queries) * len(prefixes))
+        return native.search(queries, prefixes, limit)
+
+    def current(self, storage: Any, query: list[float], searches: int) -> MemoryMirror:
+        """The table as the handle reads it now. Raises Declined if it isn't, or won't be, here."""
+        handle = storage._table
+        with self._lock:
+            version = handle.version
+            if self._native is not None:
+                if handle is self._handle and self._follow(storage, handle, version):
+                    self._asked += searches
+                    return self._native
+                self._drop()
+            self._asked += searches
+            return self._load(storage, handle, version, query)
+
+    def note(self, handle: Any, what: str, arguments: tuple[Any, ...], options: Any) -> None:
+        """The storage has written; its next search may follow that instead of loading again."""
+        with self._lock:
+            if self._native is None or handle is not self._handle:
+                return
+            change = _change(what, arguments, options)
+            after = self._version + len(self._notes) + 1
+            if change is None or len(self._notes) >= _NOTES or handle.version != after:
+                self._drop()
+            else:
+                self._notes.append(change)
+
+    def drop(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        self._native, self._handle, self.size = None, None, 0
+        self._notes.clear()
+
+    # ---------------------------------------------------------------- loading
+
+    def _load(self, storage: Any, handle: Any, version: int, query: list[float]) -> MemoryMirror:
+        if self._differs:
+            raise Declined("LanceDB's distances are others")
+        rows, dim = handle.count_rows(), storage._vector_dim
+        first = self._version == 0
+        if self._asked < ((1 if rows <= _SMALL else _FIRST) if first else _AGAIN):
+            raise Declined("not worth loading yet")
+        size = rows * (dim * 4 + _PER_ROW)
+        self._tables.check_room(size, self)
+        _check_schema(handle, dim)
+        manifest = _manifest(storage, version)
+        native = MemoryMirror(dim)
+        everything = handle.search().with_row_id(True).limit(rows + 1)
+        for batch in everything.to_batches():
+            _add(native, batch)
+        if handle.version != version or len(native) != rows:
+            raise Declined("changed while it was loaded")
+        if not _same_hits(handle, native, query):
+            if handle.version == version:
+                self._differs = True
+            raise Declined("LanceDB's distances are others")
+        self._native, self._handle, self._version = native, handle, version
+        self._manifest, self.size, self._asked = manifest, size, 0
+        self._fragment = (native.max_row_id() or 0) >> 32
+        return native
+
+    # --------------------------------------------------------------- following
+
+    def _follow(self, storage: Any, handle: Any, version: int) -> bool:
+        """Whether what is in RAM is this version, perhaps after applying the notes."""
+        if version == self._version and not self._notes:
+            return bool(_manifest(storage, version) == self._manifest)
+        if version != self._version + len(self._notes):
+            return False
+        try:
+            manifest = _manifest(storage, version)
+            self._apply(handle)
+            self._version, self._manifest = version, manifest
+            return bool(handle.version == version)
+        except Exception:  # the table isn't as it must be: load it again
+            return False
+        finally:
+            self._notes.clear()
+
+    def _apply(self, handle: Any) -> None:
+        native: Any = self._native
+        fragment = self._fragment
+        moved: dict[str, tuple[int, str]] = {}  # id → row id and time of access
+        added: dict[str, int] = {}
+        gone: dict[str, None] = {}
+
+        def place(ids: list[str]) -> list[tuple[int, str]]:
+            rows = []
+            for id_, row_id in zip(ids, native.row_id_of(ids), strict=True):
+                if id_ in added:
+                    row_id = added[id_]
+                elif id_ in gone:
+                    row_id = None
+                elif id_ in moved:
+                    row_id = moved[id_][0]
+                if row_id is not None:
+                    rows.append((row_id, id_))
+            return sorted(rows)
+
+        for what, (ids, accessed) in self._notes:
+            found = place(ids)
+            if what == "delete":
+                for _, id_ in found:
+                    moved.pop(id_, None)
+                    if added.pop(id_, None) is None:
+                        gone[id_] = None
+                if not found:
+                    raise LookupError("nothing to delete")
+                continue
+            fragment += 1
+            if what == "add":
+                if found or len(set(ids)) != len(ids):
+                    raise LookupError("an id is there already")
+                added.update({id_: (fragment << 32) + i for i, id_ in enumerate(ids)})
+                continue
+            if not found or any(id_ in added for _, id_ in found):
+                raise LookupError("nothing to touch, or something new")
+            for i, (_, id_) in enumerate(found):
+                moved[id_] = ((fragment << 32) + i, accessed)
+        self._check_moved(handle, moved)
+        batches = _taken(handle, added) if added else []
+        if handle.count_rows() != len(native) - len(gone) + len(added):
+            raise LookupError("other rows have changed, too")
+        native.remove(list(gone))
+        native.touch([(id_, *place) for id_, place in moved.items()])
+        for batch in batches:
+            _add(native, batch)
+        self._fragment = fragment
+
+    @staticmethod
+    def _check_moved(handle: Any, moved: dict[str, tuple[int, str]]) -> None:
+        """Each row must be where it is expected."""
+        if not moved:
+            return
+        wanted = {row_id: (id_, accessed) for id_, (row_id, accessed) in moved.items()}
+        taken = handle.take_row_ids(list(wanted)).with_row_id()
+        rows = taken.select(["id", "last_accessed"]).to_arrow().to_pylist()
+        found = {row["_rowid"]: (row["id"], row["last_accessed"]) for row in rows}
+        if found != wanted:
+            raise LookupError("rows are elsewhere")
+
+
+def _taken(handle: Any, added: dict[str, int]) -> list[Any]:
+    table = handle.take_row_ids(list(added.values())).with_row_id().to_arrow()
+    found = dict(zip(table["id"].to_pylist(), table["_rowid"].to_pylist(), strict=True))
+    if found != added:
+        raise LookupError("rows are elsewhere")
+    batches: list[Any] = table.combine_chunks().to_batches()
+    return batches
+
+
+def _change(what: str, arguments: tuple[Any, ...], options: Any) -> tuple[str, Any] | None:
+    """What a write of the storage's does to rows, as (kind, (ids, time)); None if not known."""
+    if what == "add" and len(arguments) == 1 and not options:
+        ids = [row["id"] for row in arguments[0]]
+        return ("add", (ids, "")) if ids and all(type(id_) is str for id_ in ids) else None
+    if what == "update" and not arguments and set(options) == {"where", "values"}:
+        if list(options["values"]) != ["last_accessed"]:
+            return None
+        found = _ids(options["where"])
+        return ("touch", (found, options["values"]["last_accessed"])) if found else None
+    if what == "delete" and len(arguments) == 1 and not options:
+        found = _ids(arguments[0])
+        return ("delete", (found, "")) if found else None
+    return None
+
+
+def _ids(where: str) -> list[str] | None:
+    """The ids of ``id = '…'`` or ``id IN ('…', …)``, each once; None for anything else."""
+    ids = [text.replace("''", "'") for text in _QUOTED.findall(where)]
+    quoted = ["'" + id_.replace("'", "''") + "'" for id_ in ids]
+    forms = [f"id IN ({', '.join(quoted)})", *(f"id = {one}" for one in quoted[:1])]
+    return list(dict.fromkeys(ids)) if where in forms else None
+
+
+def _check_schema(handle: Any, dim: int) -> None:
+    schema = handle.schema
+    types = {field.name: str(field.type) for field in schema}
+    texts = dict.fromkeys(COLUMNS, "string")
+    vector = f"fixed_size_list<item: float>[{dim}]"
+    if types != texts | {"importance": "double", "private": "bool", "vector": vector}:
+        raise Declined("a table of other columns")
+    if schema.metadata:
+        raise Declined("a table with metadata")
+    if any(index.columns != ["scope"] for index in handle.list_indices()):
+        raise Declined("a table with an index of the user's")
+
+
+def _manifest(storage: Any, version: int) -> Any:
+    """The file that makes this version readable: gone, or another, if the table was dropped."""
+    name = f"{storage._table_name}.lance/_versions/{(1 << 64) - 1 - version:020}.manifest"
+    try:
+        found = os.stat(os.path.join(storage._path, name))
+    except OSError as error:
+        raise Declined("the table's version isn't there") from error
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _add(native: MemoryMirror, batch: Any) -> None:
+    """Rows of an Arrow batch; texts as their offsets and bytes."""
+    column = {name: batch.column(name) for name in (*COLUMNS, "_rowid")}
+    if any(values.null_count for values in column.values()):
+        raise Declined("a row that lacks values")
+    size = batch.num_rows
+    if not size:
+        return
+    vectors = column["vector"].flatten()
+    if vectors.null_count:
+        raise Declined("a row that lacks values")
+    native.add(
+        _numbers(column["_rowid"], 8),
+        _numbers(vectors, 4),
+        _numbers(column["importance"], 8),
+        column["private"].to_pylist(),
+        [_texts(column[name]) for name in _TEXTS],
+    )
+
+
+def _numbers(values: Any, width: int) -> bytes:
+    data = values.buffers()[1].slice(values.offset * width, len(values) * width).to_pybytes()
+    return bytes(data)
+
+
+def _texts(values: Any) -> tuple[bytes, bytes]:
+    offsets = _numbers_at(values.buffers()[1], values.offset, len(values) + 1)
+    first = int.from_bytes(offsets[:4], "little")
+    last = int.from_bytes(offsets[-4:], "little")
+    data = values.buffers()[2]
+    return offsets, bytes(data.slice(first, last - first).to_pybytes()) if last > first else b""
+
+
+def _numbers_at(buffer: Any, start: int, count: int) -> bytes:
+    return bytes(buffer.slice(start * 4, count * 4).to_pybytes())
+
+
+def _same_hits(handle: Any, native: MemoryMirror, query: list[float]) -> bool:
+    """Whether LanceDB finds the same rows at the same distances."""
+    limit = 20
+    table = handle.search(query).with_row_id(True).select(["id", "_distance"]).limit(limit)
+    found = table.to_arrow()
+    (hits,), rows = native.search([query], [None], limit)
+    ours = [(rows[place][-1], distance) for place, distance in hits]
+    theirs = zip(found["_rowid"].to_pylist(), found["_distance"].to_pylist(), strict=True)
+    return ours == list(theirs)

@@ -1,0 +1,144 @@
+"""Memory records, made from rows of the table without pydantic's validation.
+
+A row whose values aren't of exactly the types that CrewAI wrote goes to CrewAI's own function,
+which may convert it or raise.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable
+from typing import Any, Optional
+
+from fast_crewai._core import Declined
+
+_FIELDS: dict[str, Any] = {
+    "id": str,
+    "content": str,
+    "scope": str,
+    "categories": list[str],
+    "metadata": dict[str, Any],
+    "importance": float,
+    "created_at": datetime.datetime,
+    "last_accessed": datetime.datetime,
+    "embedding": Optional[list[float]],  # noqa: UP045 - it is compared
+    "source": Optional[str],  # noqa: UP045
+    "private": bool,
+}
+COLUMNS = (
+    "id",
+    "content",
+    "scope",
+    "categories_str",
+    "metadata_str",
+    "importance",
+    "created_at",
+    "last_accessed",
+    "source",
+    "private",
+    "vector",
+)
+
+_loads = json.loads
+_is_own_json = getattr(_loads, "__globals__", None) is vars(json)
+_new, _set = object.__new__, object.__setattr__
+_fromisoformat = datetime.datetime.fromisoformat
+_only_strings = {str}.issuperset
+_only_atoms = frozenset((str, int, float, bool, type(None))).issuperset
+_KEPT, _SHORT = 2000, 1000  # parsed texts, and characters of one
+
+
+class Records:
+    """Makes records; knows CrewAI's class as it was, and says when it is another."""
+
+    def __init__(self, module: dict[str, Any]) -> None:
+        from pydantic import BaseModel
+
+        self._module = module
+        self._record: Any = module["MemoryRecord"]
+        self._base: Any = BaseModel
+        self._labels: dict[str, list[str]] = {}
+        self._details: dict[str, dict[str, Any]] = {}
+        self._validator = self._record.__pydantic_validator__
+        fields = self._record.__pydantic_fields__
+        bounds = {name: repr(field.metadata) for name, field in fields.items() if field.metadata}
+        self._provable = (
+            list(fields) == list(_FIELDS)
+            and all(field.annotation == _FIELDS[name] for name, field in fields.items())
+            and bounds == {"importance": "[Ge(ge=0.0), Le(le=1.0)]"}
+            and not _validates(self._record.__pydantic_decorators__)
+            and not self._record.model_config
+            and self._record.__pydantic_post_init__ is None
+            and not self._record.__private_attributes__
+            and _is_own_json
+        )
+
+    def check(self) -> None:
+        """Raise Declined if a record would be made in another way now."""
+        module, record = self._module, self._record
+        if not self._provable or module["MemoryRecord"] is not record:
+            raise Declined("patched: MemoryRecord")
+        if (
+            record.__pydantic_validator__ is not self._validator
+            or record.__init__ is not self._base.__init__
+            or record.__new__ is not object.__new__
+        ):
+            raise Declined("changed: MemoryRecord")
+        if module["json"] is not json or json.loads is not _loads:
+            raise Declined("patched: json")
+        if module["datetime"] is not datetime.datetime:
+            raise Declined("patched: datetime")
+
+    def make(self, row: tuple[Any, ...], original: Callable[[dict[str, Any]], Any]) -> Any:
+        """The record of a row (values in the order of ``COLUMNS``, the vector as bytes)."""
+        id_, content, scope, categories, metadata, importance, created, accessed = row[:8]
+        labels = self._labels.get(categories)
+        if labels is None:
+            labels = self._parse(categories, self._labels, list, _only_strings)
+        details = self._details.get(metadata)
+        if details is None:
+            details = self._parse(metadata, self._details, dict, _only_atoms)
+        if type(labels) is not list or type(details) is not dict or not 0.0 <= importance <= 1.0:
+            vector = list(memoryview(row[10]).cast("f"))
+            return original(dict(zip(COLUMNS, (*row[:10], vector), strict=True)))
+        record = _new(self._record)
+        values = {
+            "id": id_,
+            "content": content,
+            "scope": scope,
+            "categories": labels.copy(),
+            "metadata": details.copy(),
+            "importance": importance,
+            "created_at": _fromisoformat(created.replace("Z", "+00:00")),
+            "last_accessed": _fromisoformat(accessed.replace("Z", "+00:00")),
+            "embedding": list(memoryview(row[10]).cast("f")),
+            "source": row[8] or None,
+            "private": row[9],
+        }
+        _set(record, "__dict__", values)
+        _set(record, "__pydantic_fields_set__", set(_FIELDS))
+        _set(record, "__pydantic_extra__", None)
+        _set(record, "__pydantic_private__", None)
+        return record
+
+    @staticmethod
+    def _parse(text: str, known: dict[str, Any], kind: type, flat: Callable[[Any], bool]) -> Any:
+        """The value of a JSON text; flat ones are kept by their text, to be copied."""
+        value = _loads(text) if text else kind()
+        if type(value) is not kind:
+            return None
+        if flat(map(type, value.values() if kind is dict else value)):
+            if len(known) >= _KEPT:
+                known.clear()
+            if len(text) <= _SHORT:
+                known[text] = value
+            return value
+        return value if kind is dict else None
+
+
+def _validates(decorators: Any) -> bool:
+    return any(
+        getattr(decorators, kind)
+        for kind in ("validators", "field_validators", "root_validators", "model_validators")
+    )

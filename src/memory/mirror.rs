@@ -1,0 +1,337 @@
+//! A table of memories in RAM: vectors side by side, and the texts that make a record.
+
+use super::distance::{Kernel, TOGETHER};
+use crate::errors::{Result, declined};
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// Rows that are allocated together.
+const BLOCK: usize = 1024;
+/// Larger values could make distances that aren't numbers, which Lance treats in ways of its own.
+const LARGEST: f32 = 1e15;
+
+pub type Text = Arc<str>;
+
+/// One row without its vector.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub row_id: u64,
+    pub id: Text,
+    pub content: Text,
+    pub scope: Text,
+    pub categories: Text,
+    pub metadata: Text,
+    pub importance: f64,
+    pub created: Text,
+    pub accessed: Text,
+    pub source: Text,
+    pub private: bool,
+}
+
+struct Slot {
+    row: Row,
+    scope: u32,
+}
+
+/// Equal texts, stored once.
+#[derive(Default)]
+struct Shared {
+    texts: HashSet<Text>,
+}
+
+impl Shared {
+    fn get(&mut self, text: &Text) -> Text {
+        if let Some(found) = self.texts.get(text) {
+            return found.clone();
+        }
+        self.texts.insert(text.clone());
+        text.clone()
+    }
+}
+
+/// What a search found: for each task (index into `rows`, distance), nearest first.
+#[derive(Default)]
+pub struct Found {
+    pub tasks: Vec<Vec<(u32, f32)>>,
+    pub rows: Vec<Row>,
+    pub vectors: Vec<Vec<f32>>,
+}
+
+pub struct Mirror {
+    dim: usize,
+    kernel: Kernel,
+    blocks: Vec<Box<[f32]>>,
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    scopes: Vec<Text>,
+    scope_numbers: HashMap<Text, u32>,
+    by_id: HashMap<Text, u32>,
+    /// Two rows have one id: changes by id can't be followed.
+    ambiguous: bool,
+    shared: Shared,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+struct Hit {
+    distance: f32,
+    row_id: u64,
+    slot: u32,
+}
+
+impl Eq for Hit {}
+
+impl PartialOrd for Hit {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Hit {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.distance
+            .total_cmp(&other.distance)
+            .then(self.row_id.cmp(&other.row_id))
+    }
+}
+
+/// The nearest `size`, with the farthest of them on top.
+struct Nearest {
+    size: usize,
+    heap: BinaryHeap<Hit>,
+}
+
+impl Nearest {
+    fn offer(&mut self, hit: Hit) {
+        if self.heap.len() < self.size {
+            self.heap.push(hit);
+        } else if let Some(mut farthest) = self.heap.peek_mut()
+            && hit < *farthest
+        {
+            *farthest = hit;
+        }
+    }
+}
+
+impl Mirror {
+    pub fn new(dim: usize) -> Mirror {
+        Mirror {
+            dim,
+            kernel: Kernel::best(),
+            blocks: Vec::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            scopes: Vec::new(),
+            scope_numbers: HashMap::new(),
+            by_id: HashMap::new(),
+            ambiguous: false,
+            shared: Shared::default(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn max_row_id(&self) -> Option<u64> {
+        let rows = self.slots.iter().flatten();
+        rows.map(|slot| slot.row.row_id).max()
+    }
+
+    /// Add a row with its vector. Declined, unchanged, for a vector that isn't plain numbers.
+    pub fn add(
+        &mut self,
+        mut row: Row,
+        vector: impl ExactSizeIterator<Item = f32> + Clone,
+    ) -> Result<()> {
+        if vector.len() != self.dim {
+            return declined("a vector of another length");
+        }
+        if !vector.clone().all(|x| x.abs() <= LARGEST) {
+            return declined("a vector with a value that isn't finite");
+        }
+        if !(0.0..=1.0).contains(&row.importance) {
+            return declined("an importance that no record has");
+        }
+        let number = match self.free.pop() {
+            Some(number) => number,
+            None => {
+                let Ok(number) = u32::try_from(self.slots.len()) else {
+                    return declined("too many rows");
+                };
+                self.slots.push(None);
+                number
+            }
+        };
+        let (block, place) = (number as usize / BLOCK, number as usize % BLOCK);
+        if block == self.blocks.len() {
+            self.blocks
+                .push(vec![0f32; BLOCK * self.dim].into_boxed_slice());
+        }
+        let target = &mut self.blocks[block][place * self.dim..(place + 1) * self.dim];
+        for (to, from) in target.iter_mut().zip(vector) {
+            *to = from;
+        }
+        let scope = self.scope_number(&row.scope);
+        row.scope = self.scopes[scope as usize].clone();
+        for text in [&mut row.categories, &mut row.source, &mut row.metadata] {
+            *text = self.shared.get(text);
+        }
+        if self.by_id.insert(row.id.clone(), number).is_some() {
+            self.ambiguous = true;
+        }
+        self.slots[number as usize] = Some(Slot { row, scope });
+        Ok(())
+    }
+
+    fn scope_number(&mut self, scope: &Text) -> u32 {
+        if let Some(&number) = self.scope_numbers.get(scope) {
+            return number;
+        }
+        // No more scopes than rows, and those are counted.
+        let number = self.scopes.len() as u32;
+        self.scopes.push(scope.clone());
+        self.scope_numbers.insert(scope.clone(), number);
+        number
+    }
+
+    /// The row id of each of `ids` that is here. Declined if ids are ambiguous.
+    pub fn row_id_of(&self, ids: &[String]) -> Result<Vec<Option<u64>>> {
+        if self.ambiguous {
+            return declined("two rows have one id");
+        }
+        let find = |id: &String| self.by_id.get(id.as_str()).and_then(|&slot| self.row(slot));
+        Ok(ids
+            .iter()
+            .map(|id| find(id).map(|row| row.row_id))
+            .collect())
+    }
+
+    /// Rows that Lance has written again: (id, new row id, new time of access).
+    pub fn touch(&mut self, rows: &[(String, u64, String)]) -> Result<()> {
+        if !rows
+            .iter()
+            .all(|(id, _, _)| self.by_id.contains_key(id.as_str()))
+        {
+            return declined("a row that isn't known");
+        }
+        for (id, row_id, accessed) in rows {
+            let slot = self.by_id.get(id.as_str());
+            if let Some(Some(slot)) = slot.and_then(|&number| self.slots.get_mut(number as usize)) {
+                slot.row.row_id = *row_id;
+                slot.row.accessed = self.shared.get(&accessed.as_str().into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Forget the rows of these ids.
+    pub fn remove(&mut self, ids: &[String]) {
+        for id in ids {
+            if let Some(number) = self.by_id.remove(id.as_str()) {
+                self.slots[number as usize] = None;
+                self.free.push(number);
+            }
+        }
+    }
+
+    /// The `size` nearest rows for every query and every scope prefix, in one pass.
+    pub fn search(
+        &self,
+        queries: &[Vec<f32>],
+        prefixes: &[Option<String>],
+        size: usize,
+    ) -> Result<Found> {
+        if queries.iter().any(|query| query.len() != self.dim) {
+            return declined("a query of another length");
+        }
+        if !queries.iter().flatten().all(|x| x.abs() <= LARGEST) {
+            return declined("a query with a value that isn't finite");
+        }
+        let wanted = self.prefixes_of_scopes(prefixes);
+        let mut nearest: Vec<Nearest> = (0..queries.len() * prefixes.len())
+            .map(|_| Nearest {
+                size,
+                heap: BinaryHeap::with_capacity(size.min(self.len()) + 1),
+            })
+            .collect();
+        let mut group: [(u32, &Row, &[u32]); TOGETHER];
+        let mut candidates = self.slots.iter().enumerate().filter_map(|(number, slot)| {
+            let slot = slot.as_ref()?;
+            let scopes: &[u32] = wanted.get(slot.scope as usize)?;
+            (!scopes.is_empty()).then_some((number as u32, &slot.row, scopes))
+        });
+        while let Some(first) = candidates.next() {
+            group = [first; TOGETHER];
+            let mut size = 1;
+            while size < TOGETHER
+                && let Some(next) = candidates.next()
+            {
+                group[size] = next;
+                size += 1;
+            }
+            let vectors = group.map(|(number, _, _)| self.vector(number));
+            for (q, query) in queries.iter().enumerate() {
+                let distances = self.kernel.four(vectors, query);
+                for ((number, row, scopes), distance) in group.iter().zip(distances).take(size) {
+                    let hit = Hit {
+                        distance,
+                        row_id: row.row_id,
+                        slot: *number,
+                    };
+                    for &p in *scopes {
+                        nearest[q * prefixes.len() + p as usize].offer(hit);
+                    }
+                }
+            }
+        }
+        Ok(self.collect(nearest))
+    }
+
+    /// For each scope the prefixes that it starts with.
+    fn prefixes_of_scopes(&self, prefixes: &[Option<String>]) -> Vec<Vec<u32>> {
+        let matching = |scope: &Text| {
+            let starts = |p: &Option<String>| p.as_deref().is_none_or(|p| scope.starts_with(p));
+            let all = prefixes.iter().zip(0u32..);
+            all.filter(|(p, _)| starts(p))
+                .map(|(_, number)| number)
+                .collect()
+        };
+        self.scopes.iter().map(matching).collect()
+    }
+
+    fn collect(&self, nearest: Vec<Nearest>) -> Found {
+        let mut found = Found::default();
+        let mut places: HashMap<u32, u32> = HashMap::new();
+        for task in nearest {
+            let mut hits = Vec::with_capacity(task.heap.len());
+            for hit in task.heap.into_sorted_vec() {
+                let Some(row) = self.row(hit.slot) else {
+                    continue;
+                };
+                let place = *places.entry(hit.slot).or_insert_with(|| {
+                    found.rows.push(row.clone());
+                    found.vectors.push(self.vector(hit.slot).to_vec());
+                    found.rows.len() as u32 - 1
+                });
+                hits.push((place, hit.distance));
+            }
+            found.tasks.push(hits);
+        }
+        found
+    }
+
+    fn row(&self, number: u32) -> Option<&Row> {
+        let slot = self.slots.get(number as usize)?.as_ref()?;
+        Some(&slot.row)
+    }
+
+    fn vector(&self, number: u32) -> &[f32] {
+        let (block, place) = (number as usize / BLOCK, number as usize % BLOCK);
+        &self.blocks[block][place * self.dim..(place + 1) * self.dim]
+    }
+}

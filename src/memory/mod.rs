@@ -1,0 +1,7 @@
+//! CrewAI's memory: a table's vectors and texts in RAM, searched as Lance searches them.
+
+pub mod distance;
+pub mod mirror;
+#[cfg(feature = "python")]
+pub mod python;
+pub mod similarity;
