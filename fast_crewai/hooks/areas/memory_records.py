@@ -125,16 +125,16 @@ class Records:
     @staticmethod
     def _parse(text: str, known: dict[str, Any], kind: type, flat: Callable[[Any], bool]) -> Any:
         """The value of a JSON text; flat ones are kept by their text, to be copied."""
-        value = _loads(text) if text else kind()
+        value: Any = _loads(text) if text else kind()
         if type(value) is not kind:
             return None
-        if flat(map(type, value.values() if kind is dict else value)):
+        if not flat(map(type, value.values() if kind is dict else value)):
+            return value if kind is dict else None
+        if len(text) <= _SHORT:
             if len(known) >= _KEPT:
                 known.clear()
-            if len(text) <= _SHORT:
-                known[text] = value
-            return value
-        return value if kind is dict else None
+            known[text] = value
+        return value
 
 
 def _validates(decorators: Any) -> bool:

@@ -5,6 +5,7 @@ Only the form in which rows come is another, so that what is seen is the same by
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 from collections.abc import Callable
@@ -49,7 +50,7 @@ class Columns:
 
 def _check_times(column: Any) -> Any:
     """The times of a column of texts. Raises Declined unless all are as CrewAI writes them."""
-    import pyarrow
+    import pyarrow  # type: ignore[import-untyped]
     import pyarrow.compute
 
     if not pyarrow.compute.all(
@@ -110,7 +111,7 @@ def get_scope_info(site: Site) -> Callable[..., Any]:
     columns = Columns(site)
 
     def fast(self: Any, scope: Any) -> Any:
-        import pyarrow.compute
+        import pyarrow.compute  # type: ignore[import-untyped]
 
         if type(scope) is not str:
             raise Declined("an odd scope")
@@ -131,10 +132,8 @@ def get_scope_info(site: Site) -> Callable[..., Any]:
             )
         labels: set[Any] = set()
         for text in table["categories_str"].unique().to_pylist():
-            try:
+            with contextlib.suppress(Exception):  # as CrewAI
                 labels.update(_loads(text or "[]"))
-            except Exception:
-                pass
         times = pyarrow.compute.min_max(_check_times(table["created_at"])).as_py()
         return info(
             path=path,
