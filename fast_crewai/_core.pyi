@@ -21,8 +21,8 @@ __all__ = [
     "RustTaskExecutor",
     "RustToolExecutor",
     "__version__",
-    "deserialize_messages",
     "cosine_similarity",
+    "deserialize_messages",
     "find_triggered_in",
     "find_triggered_methods",
     "interpolate",
@@ -263,6 +263,7 @@ class RustSQLiteWrapper:
 
     @property
     def implementation(self) -> Literal["rust"]: ...
+
 def cosine_similarity(a: list[float], b: list[float], compensated: bool) -> float:
     """Mirrors crewai.memory.encoding_flow.EncodingFlow._cosine_similarity to the bit.
     `compensated`: whether `sum` adds floats as Python 3.12 and later do.

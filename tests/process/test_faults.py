@@ -796,6 +796,8 @@ def test_the_environment_removes_just_what_it_names() -> None:
             warnings.simplefilter("always")
             import crewai
             import crewai.flow.runtime, crewai.utilities.serialization, crewai.tools
+            import crewai.memory.recall_flow, crewai.memory.encoding_flow
+            import crewai.memory.storage.lancedb_storage
             fast_crewai.install()
         ours = [w for w in told if "fast_crewai" in str(w.message)]
         assert [w.category for w in ours] == [RuntimeWarning], ours
@@ -809,7 +811,7 @@ def test_the_environment_removes_just_what_it_names() -> None:
                 if off:
                     assert route["reason"] == f"disabled by the user ({name})"
         held = {name.partition(".")[0] for name in map(route_of, all_of_ours())}
-        assert held == {"events", "agents", "tools", "tasks", "database"}, held
+        assert held == {"events", "agents", "tools", "tasks", "memory", "database"}, held
         """
     start_line = "from fast_crewai import finder; finder.start()\n"
     real(

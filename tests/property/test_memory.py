@@ -164,9 +164,9 @@ def test_other_objects_are_left_alone(tmp_path, routes):
         assert storage.search(query)[0][0] == "patched"
     with patch.object(LanceDBStorage, "_row_to_record", lambda self, row: "class"):
         assert storage.search(query)[0][0] == "class"
-    with patch.object(storage._table, "search", side_effect=ZeroDivisionError):
-        with pytest.raises(ZeroDivisionError):
-            storage.search(query)
+    failing = patch.object(storage._table, "search", side_effect=ZeroDivisionError)
+    with failing, pytest.raises(ZeroDivisionError):
+        storage.search(query)
     with patch("crewai.memory.storage.lancedb_storage.MemoryRecord", lambda **fields: "built"):
         assert storage.search(query)[0][0] == "built"
     assert fast_calls(routes) == before

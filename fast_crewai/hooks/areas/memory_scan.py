@@ -51,7 +51,7 @@ class Columns:
 def _check_times(column: Any) -> Any:
     """The times of a column of texts. Raises Declined unless all are as CrewAI writes them."""
     import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.compute
+    import pyarrow.compute  # type: ignore[import-untyped]
 
     if not pyarrow.compute.all(
         pyarrow.compute.match_substring_regex(column, _TIME), min_count=0
@@ -111,7 +111,7 @@ def get_scope_info(site: Site) -> Callable[..., Any]:
     columns = Columns(site)
 
     def fast(self: Any, scope: Any) -> Any:
-        import pyarrow.compute  # type: ignore[import-untyped]
+        import pyarrow.compute
 
         if type(scope) is not str:
             raise Declined("an odd scope")
