@@ -57,8 +57,8 @@ def fast_calls(routes):
 steps = st.lists(
     st.tuples(
         st.sampled_from(
-            ("touch", "touch", "touch", "save", "same", "ids", "where", "update", "optimize")
-            + ("other", "other-delete", "latest", "search", "search")
+            "touch touch touch save same ids where update optimize other other-delete latest "
+            "search search".split()
         ),
         st.integers(0, 30),
     ),
