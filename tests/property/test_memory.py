@@ -57,8 +57,22 @@ def fast_calls(routes):
 steps = st.lists(
     st.tuples(
         st.sampled_from(
-            "touch touch touch save same ids where update optimize other other-delete latest "
-            "search search".split()
+            [
+                "touch",
+                "touch",
+                "touch",
+                "save",
+                "same",
+                "ids",
+                "where",
+                "update",
+                "optimize",
+                "other",
+                "other-delete",
+                "latest",
+                "search",
+                "search",
+            ]
         ),
         st.integers(0, 30),
     ),

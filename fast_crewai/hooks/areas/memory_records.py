@@ -128,7 +128,8 @@ class Records:
         value: Any = _loads(text) if text else kind()
         if type(value) is not kind:
             return None
-        if not flat(map(type, value.values() if type(value) is dict else value)):
+        parts: Any = value.values() if type(value) is dict else value
+        if not flat(map(type, parts)):
             return value if kind is dict else None
         if len(text) <= _SHORT:
             if len(known) >= _KEPT:
