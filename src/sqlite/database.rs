@@ -180,10 +180,7 @@ fn bind(statement: &mut Statement<'_>, parameters: &Parameters) -> Result<()> {
 fn rows(connection: &Connection, sql: &str, parameters: &Parameters) -> Result<Rows> {
     let mut statement = connection.prepare_cached(sql).map_err(refused)?;
     bind(&mut statement, parameters)?;
-    let columns: Vec<String> = statement
-        .column_names()
-        .map(str::to_owned)
-        .collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     if columns.is_empty() && statement.expanded_sql().is_none() {
         return Ok(Rows::default()); // nothing but comments
     }

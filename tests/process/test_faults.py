@@ -433,6 +433,7 @@ def test_patches_overrides_forks_reloads_and_uninstall() -> None:
         """
         fast_crewai.install()
         import crewai
+        import crewai.state.checkpoint_listener  # loaded when asked for
         import crewai.utilities.string_utils as strings
         from crewai.utilities.string_utils import sanitize_tool_name as by_name
         """,
@@ -649,6 +650,7 @@ def test_a_fault_of_ours_runs_the_original_or_raises_in_strict_mode() -> None:
             setattr(_core, name, broken)
         fast_crewai.install()
         import crewai
+        import crewai.state.checkpoint_listener  # loaded when asked for
         import crewai.utilities.string_utils as strings
         from crewai.utilities.serialization import to_serializable
 
@@ -706,6 +708,7 @@ def test_late_installs_unknown_versions_and_all_switches_off() -> None:
         from fast_crewai import finder
         finder.start()
         import crewai
+        import crewai.state.checkpoint_listener  # loaded when asked for
         import crewai.utilities.string_utils as strings
         from crewai.utilities.string_utils import sanitize_tool_name as users_own
         """,
@@ -795,6 +798,7 @@ def test_the_environment_removes_just_what_it_names() -> None:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             import crewai
+            import crewai.state.checkpoint_listener  # loaded when asked for
             import crewai.flow.runtime, crewai.utilities.serialization, crewai.tools
             import crewai.memory.recall_flow, crewai.memory.encoding_flow
             import crewai.memory.storage.lancedb_storage

@@ -174,8 +174,9 @@ class RecordText:
     def _model_text(self, event: Any, kept: _Kept, name: str, shared: dict[Any, str]) -> str:
         value = event.__dict__[name]
         free = name in kept.shape.free
+        own = type(value).__module__.startswith("crewai.")  # another class may count its dumps
         key = id(value) if free else (type(event), name, id(value))
-        text = shared.get(key)
+        text = shared.get(key) if own else None
         if text is None:
             if free:
                 serializer = type(value).__pydantic_serializer__
