@@ -1,13 +1,13 @@
 //! Native core of Fast-CrewAI: pure, hot functions that know no CrewAI module.
 
 pub mod errors;
+pub mod memory;
 pub mod message;
 pub mod schema;
 pub mod search;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod tasks;
-pub mod memory;
 pub mod text;
 
 #[cfg(feature = "python")]
@@ -36,9 +36,9 @@ mod _core {
     #[pymodule_export]
     use crate::json::serializable::to_serializable;
     #[pymodule_export]
-    use crate::message::python::{AgentMessage, deserialize_messages, serialize_messages};
-    #[pymodule_export]
     use crate::memory::python::{MemoryMirror, cosine_similarity};
+    #[pymodule_export]
+    use crate::message::python::{AgentMessage, deserialize_messages, serialize_messages};
     #[pymodule_export]
     use crate::model::private_attribute::PrivateAttributes;
     #[pymodule_export]

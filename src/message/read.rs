@@ -54,10 +54,10 @@ pub fn read(json: &str) -> Result<Fields<'_>> {
 /// The text that a record of a memory store is found by: the JSON string itself, or an object's
 /// "value" (its JSON if that isn't a string). Lone surrogates are replaced. None for anything else.
 pub fn text_of_json(json: &str) -> Option<String> {
-    if let Ok(raw) = serde_json::from_str::<&RawValue>(json) {
-        if raw.get().starts_with('"') {
-            return Some(lossy(raw.get()));
-        }
+    if let Ok(raw) = serde_json::from_str::<&RawValue>(json)
+        && raw.get().starts_with('"')
+    {
+        return Some(lossy(raw.get()));
     }
     let mut fields = serde_json::from_str::<HashMap<String, &RawValue>>(json).ok()?;
     let value = fields.remove("value")?.get();
