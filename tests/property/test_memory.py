@@ -96,7 +96,10 @@ def take(step, number, storage, path):
     elif step == "update":
         storage.update(memories.record(rng, number, 21))
     elif step == "optimize":
-        storage.optimize()
+        try:
+            storage.optimize()
+        except RuntimeError as error:  # CrewAI's compaction in the background may be in its way
+            assert "commit conflict" in str(error), error
     elif step == "latest":
         storage._table.checkout_latest()
     elif step.startswith("other"):
@@ -349,20 +352,24 @@ def test_recalls_and_their_events(folder, routes):
     @QUICK
     @given(st.lists(recalls, min_size=1, max_size=3))
     def check(program):
-        seen = []
-        for on in (0, 1):
-            path = folder / "recall"
-            shutil.rmtree(path, ignore_errors=True)
-            shutil.copytree(template, path)
-            engine.registry().pause(1 - on)
-            try:
-                with patch("crewai.memory.types.datetime", memories.Frozen):
-                    seen.append([one(path, recall) for recall in program])
-            finally:
-                engine.registry().pause(on - 1)
-        plainly, fast = seen
+        fast = run(program, 1)
+        for _ in range(30):  # which of equal scores comes last is up to CrewAI's threads
+            plainly = run(program, 0)
+            if fast == plainly:
+                break
         assert [found for found, _ in fast] == [found for found, _ in plainly]
         assert [events for _, events in fast] == [events for _, events in plainly]
+
+    def run(program, on):
+        path = folder / "recall"
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(template, path)
+        engine.registry().pause(1 - on)
+        try:
+            with patch("crewai.memory.types.datetime", memories.Frozen):
+                return [one(path, recall) for recall in program]
+        finally:
+            engine.registry().pause(on - 1)
 
     def one(path, recall):
         depth, query, scope, categories, limit, source, private, weights = recall
