@@ -7,6 +7,7 @@ from crewai.events.base_events import BaseEvent
 from crewai.state import checkpoint_listener
 from crewai.state.event_record import EventRecord
 from crewai.state.runtime import RuntimeState
+from crewai.tasks.task_output import TaskOutput
 from pydantic import BaseModel, field_serializer
 from strategies.checkpoints import Config, Keeping, Plain
 
@@ -110,3 +111,27 @@ def test_events_of_a_class_made_later_are_written():
     record = EventRecord()
     record.add(Later(event_id="x", value=[1]))
     assert taken(record)["x"]["event"]["value"] == [1]
+
+
+class Counting(BaseModel):
+    """Another text at each dump, inside of a model of CrewAI's."""
+
+    number: int = 0
+
+    @field_serializer("number")
+    def count(self, number):
+        self.number += 1
+        return number
+
+
+def test_a_users_serializer_within_crewais_model_is_asked_for_each_event():
+    def nodes(function=None):
+        counting = Counting()
+        output = TaskOutput(description="d", agent="a", json_dict={"a": counting})
+        record = EventRecord()
+        for name in ("a", "b"):
+            record.add(Plain(event_id=name, first=output))
+        found = taken(record, function)
+        return [found[name]["event"]["first"] for name in ("a", "b")], counting.number
+
+    assert nodes() == nodes(original_of(checkpoint_listener._do_checkpoint))

@@ -1,14 +1,16 @@
 """The JSON text of an event record, as ``json.dumps`` writes its dump.
 
 The same agents and tasks hang on most events, and CrewAI dumps and writes them anew for each. Here
-each is asked once per checkpoint; the plain rest of an event is kept as text for as long as it
+each is asked once per checkpoint if all in it is of CrewAI's classes or plain; the plain rest of an event is kept as text for as long as it
 consists of the same values.
 """
 
 from __future__ import annotations
 
+import enum
 import json
 import marshal
+import types
 import uuid
 from datetime import datetime, timezone
 from typing import Any
@@ -18,6 +20,8 @@ _encode = json.JSONEncoder().encode  # as json.dumps with no options
 _quoted = json.encoder.encode_basestring_ascii
 
 _FINAL = frozenset({str, int, float, bool, type(None), uuid.UUID})
+_INERT = _FINAL | {datetime, types.FunctionType}
+_CONTAINERS = frozenset({list, tuple, set, frozenset})
 _PLAIN_FIELD = {"type", "schema", "metadata"}
 _WRAPPERS = ("function-before", "function-after", "definitions")
 
@@ -174,9 +178,8 @@ class RecordText:
     def _model_text(self, event: Any, kept: _Kept, name: str, shared: dict[Any, str]) -> str:
         value = event.__dict__[name]
         free = name in kept.shape.free
-        own = type(value).__module__.startswith("crewai.")  # another class may count its dumps
         key = id(value) if free else (type(event), name, id(value))
-        text = shared.get(key) if own else None
+        text = shared.get(key) if key in shared and self._all_own(value) else None
         if text is None:
             if free:
                 serializer = type(value).__pydantic_serializer__
@@ -185,6 +188,33 @@ class RecordText:
                 dumped = event.model_dump(mode="json", include={name}, warnings="error")[name]
             text = shared[key] = _encode(dumped)
         return text
+
+    def _all_own(self, value: Any) -> bool:
+        """Whether all that a dump can come by is CrewAI's or plain: others may count their dumps.
+
+        Asked at each use: a dump can put another object there.
+        """
+        seen: set[int] = set()
+        left = [value]
+        while left:
+            found = left.pop()
+            kind = type(found)
+            if kind in _INERT or id(found) in seen:
+                continue
+            seen.add(id(found))
+            if kind is dict:
+                left += found
+                left += found.values()
+            elif kind in _CONTAINERS:
+                left += found
+            elif not (found if isinstance(found, type) else kind).__module__.startswith("crewai."):
+                return False
+            elif isinstance(found, self._model):
+                left += found.__dict__.values()
+                left += (found.__pydantic_extra__ or {}).values()
+            elif not isinstance(found, (type, enum.Enum)):
+                return False
+        return True
 
 
 def _same(one: object, other: object) -> bool:
