@@ -1,8 +1,8 @@
 """The JSON text of an event record, as ``json.dumps`` writes its dump.
 
 The same agents and tasks hang on most events, and CrewAI dumps and writes them anew for each. Here
-each is asked once per checkpoint if all in it is of CrewAI's classes or plain; the plain rest of an event is kept as text for as long as it
-consists of the same values.
+each is asked once per checkpoint if all in it is of CrewAI's classes or plain; the plain rest of
+an event is kept as text for as long as it consists of the same values.
 """
 
 from __future__ import annotations
