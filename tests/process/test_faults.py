@@ -363,6 +363,7 @@ TOOLS = """
         return {name: vars(site.namespace).get(site.name) for name, site in sites.items()}
 
     def is_ours(value):
+        value = getattr(value, "__func__", value)  # of a static method
         return isinstance(value, types.FunctionType) and "__fast_crewai_route__" in vars(value)
 
     def route_of(place):
@@ -373,7 +374,7 @@ TOOLS = """
         value = sys.modules[module]
         for name in names:
             value = vars(value)[name]
-        return vars(value)["__fast_crewai_route__"]
+        return vars(getattr(value, "__func__", value))["__fast_crewai_route__"]
 
     def all_of_ours():
         '''Every function of ours that CrewAI's modules and classes hold.'''
@@ -433,6 +434,8 @@ def test_patches_overrides_forks_reloads_and_uninstall() -> None:
         """
         fast_crewai.install()
         import crewai
+        import crewai.memory.recall_flow, crewai.memory.encoding_flow  # loaded when asked for
+        import crewai.memory.storage.lancedb_storage
         import crewai.state.checkpoint_listener  # loaded when asked for
         import crewai.utilities.string_utils as strings
         from crewai.utilities.string_utils import sanitize_tool_name as by_name
@@ -650,6 +653,8 @@ def test_a_fault_of_ours_runs_the_original_or_raises_in_strict_mode() -> None:
             setattr(_core, name, broken)
         fast_crewai.install()
         import crewai
+        import crewai.memory.recall_flow, crewai.memory.encoding_flow  # loaded when asked for
+        import crewai.memory.storage.lancedb_storage
         import crewai.state.checkpoint_listener  # loaded when asked for
         import crewai.utilities.string_utils as strings
         from crewai.utilities.serialization import to_serializable
@@ -708,6 +713,8 @@ def test_late_installs_unknown_versions_and_all_switches_off() -> None:
         from fast_crewai import finder
         finder.start()
         import crewai
+        import crewai.memory.recall_flow, crewai.memory.encoding_flow  # loaded when asked for
+        import crewai.memory.storage.lancedb_storage
         import crewai.state.checkpoint_listener  # loaded when asked for
         import crewai.utilities.string_utils as strings
         from crewai.utilities.string_utils import sanitize_tool_name as users_own
@@ -829,7 +836,7 @@ def test_the_environment_removes_just_what_it_names() -> None:
 def test_doctor_and_status_of_a_healthy_installation(tmp_path: Path) -> None:
     doctor = start("-m", "fast_crewai", "doctor", cwd=tmp_path, env=environment(**QUIET))
     assert (doctor.returncode, "✗" in doctor.stdout) == (0, False), doctor.stdout
-    env = environment(**QUIET, FAST_CREWAI_DISABLE="memory,nothing-of-ours")
+    env = environment(**QUIET, FAST_CREWAI_DISABLE="knowledge,nothing-of-ours")
     status = start("-W", "ignore", "-m", "fast_crewai", "status", "--json", cwd=tmp_path, env=env)
     assert status.returncode == 0
     answer = json.loads(status.stdout)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -60,6 +62,17 @@ def test_program_does_the_same(name: str, tmp_path: Path) -> None:
         pytest.skip(result["detail"])
     assert (done.returncode, result["verdict"]) == (0, "same"), done.stdout + done.stderr
     assert sum(result["calls"].values()) > 0, "no route was called"
+    relied_on = {route for route, program in by_programs().items() if program == name}
+    assert relied_on <= result["calls"].keys(), "the oracle takes these for called here"
+
+
+def by_programs() -> dict[str, str]:
+    """Routes that tools/oracle doesn't see called → the program that calls them."""
+    tools = ROOT / "tools"
+    with mock.patch.object(sys, "path", [str(tools), *sys.path]):
+        found = runpy.run_path(str(tools / "oracle" / "settings.py"))["BY_PROGRAMS"]
+    assert set(found.values()) <= set(ALWAYS)
+    return dict(found)
 
 
 def test_the_fixed_subset_is_there() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fast_crewai.hooks.areas import sqlite_stores
 from fast_crewai.hooks.areas.store_lock import store_lock
 from fast_crewai.hooks.route import Route
 
@@ -22,5 +21,4 @@ ROUTES = (
             "portalocker.utils:Lock.release",
         ),
     ),
-    *sqlite_stores.ROUTES,
 )

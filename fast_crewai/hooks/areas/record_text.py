@@ -1,16 +1,13 @@
 """The JSON text of an event record, as ``json.dumps`` writes its dump.
 
-The same agents and tasks hang on most events, and CrewAI dumps and writes them anew for each. Here
-each is asked once per checkpoint if all in it is of CrewAI's classes or plain; the plain rest of
-an event is kept as text for as long as it consists of the same values.
+CrewAI dumps and writes all events anew for each checkpoint. Here the plain part of an event is kept
+as text for as long as it consists of the same values; its models are dumped each time.
 """
 
 from __future__ import annotations
 
-import enum
 import json
 import marshal
-import types
 import uuid
 from datetime import datetime, timezone
 from typing import Any
@@ -20,8 +17,6 @@ _encode = json.JSONEncoder().encode  # as json.dumps with no options
 _quoted = json.encoder.encode_basestring_ascii
 
 _FINAL = frozenset({str, int, float, bool, type(None), uuid.UUID})
-_INERT = _FINAL | {datetime, types.FunctionType}
-_CONTAINERS = frozenset({list, tuple, set, frozenset})
 _PLAIN_FIELD = {"type", "schema", "metadata"}
 _WRAPPERS = ("function-before", "function-after", "definitions")
 
@@ -100,12 +95,11 @@ class RecordText:
         """A record with these events and edges, in pieces; ``lock`` is the record's own."""
         before = self._kept.get(lock, {})
         after: dict[int, _Kept] = {}
-        shared: dict[Any, str] = {}
         pieces = ['{"nodes": {']
         for number, (key, event, edges) in enumerate(nodes):
             kept = after[id(event)] = self._plain(event, before.get(id(event)))
             pieces += (", " if number else "", _quoted(key), ': {"event": {')
-            self._event(event, kept, shared, pieces)
+            self._event(event, kept, pieces)
             pieces += ('}, "edges": ', _encode(edges), "}")
         pieces.append("}}")
         self._kept[lock] = after
@@ -169,52 +163,21 @@ class RecordText:
         runs.append((run, ""))
         return runs
 
-    def _event(self, event: Any, kept: _Kept, shared: dict[Any, str], pieces: list[str]) -> None:
+    def _event(self, event: Any, kept: _Kept, pieces: list[str]) -> None:
         for text, name in kept.runs:
             pieces.append(text)
             if name:
-                pieces.append(self._model_text(event, kept, name, shared))
+                pieces.append(self._model_text(event, kept, name))
 
-    def _model_text(self, event: Any, kept: _Kept, name: str, shared: dict[Any, str]) -> str:
-        value = event.__dict__[name]
-        free = name in kept.shape.free
-        key = id(value) if free else (type(event), name, id(value))
-        text = shared.get(key) if key in shared and self._all_own(value) else None
-        if text is None:
-            if free:
-                serializer = type(value).__pydantic_serializer__
-                dumped = serializer.to_python(value, mode="json", warnings="error")
-            else:
-                dumped = event.model_dump(mode="json", include={name}, warnings="error")[name]
-            text = shared[key] = _encode(dumped)
-        return text
-
-    def _all_own(self, value: Any) -> bool:
-        """Whether all that a dump can come by is CrewAI's or plain: others may count their dumps.
-
-        Asked at each use: a dump can put another object there.
-        """
-        seen: set[int] = set()
-        left = [value]
-        while left:
-            found = left.pop()
-            kind = type(found)
-            if kind in _INERT or id(found) in seen:
-                continue
-            seen.add(id(found))
-            if kind is dict:
-                left += found
-                left += found.values()
-            elif kind in _CONTAINERS:
-                left += found
-            elif not (found if isinstance(found, type) else kind).__module__.startswith("crewai."):
-                return False
-            elif isinstance(found, self._model):
-                left += found.__dict__.values()
-                left += (found.__pydantic_extra__ or {}).values()
-            elif not isinstance(found, (type, enum.Enum)):
-                return False
-        return True
+    def _model_text(self, event: Any, kept: _Kept, name: str) -> str:
+        """A model is dumped anew each time: it, or what hangs on it, may be of the user's class."""
+        if name in kept.shape.free:
+            value = event.__dict__[name]
+            serializer = type(value).__pydantic_serializer__
+            dumped = serializer.to_python(value, mode="json", warnings="error")
+        else:
+            dumped = event.model_dump(mode="json", include={name}, warnings="error")[name]
+        return _encode(dumped)
 
 
 def _same(one: object, other: object) -> bool:

@@ -137,27 +137,6 @@ def _tool_description(site: Site) -> Callable[..., Any]:
     return fast
 
 
-def _schema_dump(_site: Site) -> Callable[..., Any]:
-    text_of, kept = schema_text().of, Kept()
-
-    def fast(model: Any) -> Any:
-        if model is None:
-            return None
-        text = text_of(model)
-        copied = kept.get(text)
-        if copied is not None:
-            return pickle.loads(copied)
-        try:
-            made = model.model_json_schema()
-        except Exception as error:
-            raise Declined("its rendering fails") from error
-        if _is_json(made) and text_of(model) == text:
-            kept.put(text, pickle.dumps(made))
-        return made
-
-    return fast
-
-
 def _is_json(value: Any) -> bool:
     kind = type(value)
     if kind is dict:
@@ -183,13 +162,5 @@ ROUTES = (
         build=_tool_description,
         pure=True,
         reads=(f"{_SCHEMAS}:generate_model_description", *_STEPS, *PYDANTIC),
-    ),
-    Route(
-        name="tools.schema-dump",
-        target=f"{_TOOLS}:_serialize_schema",
-        why="whoever dumps an agent makes the schemas of its tools (a third of a checkpoint)",
-        build=_schema_dump,
-        pure=True,
-        reads=PYDANTIC,
     ),
 )

@@ -21,7 +21,6 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from fast_crewai._core import Declined
-from fast_crewai.hooks.areas import sqlite_alone
 from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.dispatch import original_of
 from fast_crewai.hooks.route import Route, Site
@@ -58,10 +57,7 @@ class _Session:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A new connection; stays open unless the reading fails."""
         file = self._identity()
-        if self._load is None:
-            connection = sqlite3.connect(self.db_path, timeout=30)
-        else:
-            connection = sqlite_alone.connect(sqlite3, self.db_path, 30)
+        connection = sqlite3.connect(self.db_path, timeout=30)
         try:
             yield connection
         except BaseException:

@@ -27,7 +27,6 @@ from strategies import (
     preflight,
     react,
     records,
-    stores,
     task_logs,
     texts,
     tool_uses,
@@ -108,8 +107,6 @@ def case_for(route: str, owner: Any) -> Case:
     """The case of a route; ``owner`` is the class or module that holds its target."""
     if ".private-attributes-" in route:
         return private_attributes(owner)
-    if route.startswith("database.") and route.partition(".")[2] in stores.ROUTES:
-        return Case(stores.programs, stores.observer(route.partition(".")[2]))
     depth = st.integers(-1, 7)
     return {
         "flow.trigger-search": Case(
@@ -143,7 +140,6 @@ def case_for(route: str, owner: Any) -> Case:
         ),
         "tools.input": Case(model_texts.tool_inputs, model_texts.tool_input),
         "tasks.partial-json": Case(model_texts.spans, model_texts.partial_json),
-        "tools.schema-dump": Case(models.programs, models.render),
         "tools.use": Case(tool_uses.uses, tool_uses.use),
         "tools.use-async": Case(tool_uses.uses, tool_uses.use),
         "tools.selection": Case(tool_uses.selections, tool_uses.select),
