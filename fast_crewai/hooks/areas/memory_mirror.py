@@ -24,6 +24,7 @@ _SMALL = 20_000  # rows that are loaded for the first search
 _FIRST, _AGAIN = 3, 6  # searches that pay for a load: the first one of a larger table; another one
 _PER_ROW = 1024  # bytes of texts and structures, taken to be
 _NOTES = 64
+_OTHERWISE = (8, 16)  # lengths for which Lance adds in another order
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
 
 
@@ -121,6 +122,8 @@ class Table:
         if self._differs:
             raise Declined("LanceDB's distances are others")
         rows, dim = handle.count_rows(), storage._vector_dim
+        if dim in _OTHERWISE:
+            raise Declined("LanceDB has a sum of its own for such short vectors")
         first = self._version == 0
         if self._asked < ((1 if rows <= _SMALL else _FIRST) if first else _AGAIN):
             raise Declined("not worth loading yet")
