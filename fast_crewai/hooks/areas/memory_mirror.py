@@ -24,6 +24,7 @@ _SMALL = 20_000  # rows that are loaded for the first search
 _FIRST, _AGAIN = 3, 6  # searches that pay for a load: the first one of a larger table; another one
 _PER_ROW = 1024  # bytes of texts and structures, taken to be
 _NOTES = 64
+_OTHERWISE = (8, 16)  # lengths for which Lance adds in another order
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
 
 
@@ -73,8 +74,14 @@ class Table:
         self, storage: Any, queries: list[Any], prefixes: list[str | None], limit: int
     ) -> tuple[list[Any], list[Any]]:
         """Hits for each query and prefix, at the version that the storage's handle reads."""
-        native = self.current(storage, queries[0], len(queries) * len(prefixes))
-        return native.search(queries, prefixes, limit)
+        with self._lock:  # so that no search sees a part of what is being followed
+            native = self.current(storage, queries[0], len(queries) * len(prefixes))
+            tasks, rows = native.search(queries, prefixes, limit + 1)
+        for hits in tasks:
+            if _has_ties(hits):  # their order is Lance's own matter
+                raise Declined("equal distances")
+            del hits[limit:]
+        return tasks, rows
 
     def current(self, storage: Any, query: list[float], searches: int) -> MemoryMirror:
         """The table as the handle reads it now. Raises Declined if it isn't, or won't be, here."""
@@ -115,6 +122,8 @@ class Table:
         if self._differs:
             raise Declined("LanceDB's distances are others")
         rows, dim = handle.count_rows(), storage._vector_dim
+        if dim in _OTHERWISE:
+            raise Declined("LanceDB has a sum of its own for such short vectors")
         first = self._version == 0
         if self._asked < ((1 if rows <= _SMALL else _FIRST) if first else _AGAIN):
             raise Declined("not worth loading yet")
@@ -316,7 +325,13 @@ def _same_hits(handle: Any, native: MemoryMirror, query: list[float]) -> bool:
     limit = 20
     table = handle.search(query).with_row_id(True).select(["id", "_distance"]).limit(limit)
     found = table.to_arrow()
-    (hits,), rows = native.search([query], [None], limit)
-    ours = [(rows[place][-1], distance) for place, distance in hits]
-    theirs = zip(found["_rowid"].to_pylist(), found["_distance"].to_pylist(), strict=True)
-    return ours == list(theirs)
+    (hits,), rows = native.search([query], [None], limit + 1)
+    ours = [(rows[place][-1], distance) for place, distance in hits[:limit]]
+    theirs = list(zip(found["_rowid"].to_pylist(), found["_distance"].to_pylist(), strict=True))
+    if _has_ties(hits):
+        return [distance for _, distance in ours] == [distance for _, distance in theirs]
+    return ours == theirs
+
+
+def _has_ties(hits: list[tuple[int, float]]) -> bool:
+    return len({distance for _, distance in hits}) < len(hits)

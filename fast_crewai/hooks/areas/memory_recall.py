@@ -46,6 +46,7 @@ class _Storage:
 def do_search(site: Site) -> Callable[..., Any]:
     """Build the replacement of ``RecallFlow._do_search``."""
     own = vars(site.module)
+    pool, completed = own["ThreadPoolExecutor"], own["as_completed"]
     known: list[_Storage] = []
 
     def check(storage: Any) -> Records:
@@ -57,6 +58,8 @@ def do_search(site: Site) -> Callable[..., Any]:
         return known[0].check(storage)
 
     def fast(self: Any) -> Any:
+        if own["ThreadPoolExecutor"] is not pool or own["as_completed"] is not completed:
+            raise Declined("patched: the pool of threads")
         storage = self._storage
         records = check(storage)
         state = self.state

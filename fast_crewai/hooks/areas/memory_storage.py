@@ -15,6 +15,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=TABLES.forget_locks)
 
 _LONGEST = 1000  # results
+_INLINED = frozenset(("_scan_rows", "_row_to_record"))
 
 
 class Handles:
@@ -37,6 +38,8 @@ class Handles:
         """The storage's table. Raises Declined if anything about it isn't LanceDB's own."""
         if type(storage) is not self._storage:
             raise Declined("another storage")
+        if not _INLINED.isdisjoint(vars(storage)):
+            raise Declined("patched: this storage")
         table = vars(storage).get("_table")
         if type(table) is not self._table or type(table._table) is not self._inner:
             raise Declined("another table" if table is not None else "no table")
