@@ -5,7 +5,6 @@ from __future__ import annotations
 from fast_crewai.hooks.areas.memory_flow_state import copy_and_serialize_state
 from fast_crewai.hooks.areas.memory_recall import do_search
 from fast_crewai.hooks.areas.memory_scan import (
-    delete,
     get_scope_info,
     list_categories,
     list_scopes,
@@ -76,18 +75,6 @@ ROUTES = (
             ("list-categories", "list_categories", list_categories),
             ("scope-info", "get_scope_info", get_scope_info),
         )
-    ),
-    Route(
-        name="memory.forget",
-        target=f"{_STORAGE}.delete",
-        why="all rows in the scope become records, vectors included, to find those of a category",
-        build=delete,
-        reads=(
-            f"{_STORAGE}._scan_rows",
-            f"{_STORAGE}._row_to_record",
-            f"{MODULE}:_id_in_filter",
-            f"{MODULE}:_SCAN_ROWS_LIMIT",
-        ),
     ),
     Route(
         name="memory.similarity",

@@ -321,16 +321,22 @@ def _numbers_at(buffer: Any, start: int, count: int) -> bytes:
 
 
 def _same_hits(handle: Any, native: MemoryMirror, query: list[float]) -> bool:
-    """Whether LanceDB finds the same rows at the same distances."""
+    """Whether LanceDB finds the same rows at the same distances, with a filter and without."""
     limit = 20
-    table = handle.search(query).with_row_id(True).select(["id", "_distance"]).limit(limit)
-    found = table.to_arrow()
     (hits,), rows = native.search([query], [None], limit + 1)
     ours = [(rows[place][-1], distance) for place, distance in hits[:limit]]
-    theirs = list(zip(found["_rowid"].to_pylist(), found["_distance"].to_pylist(), strict=True))
-    if _has_ties(hits):
-        return [distance for _, distance in ours] == [distance for _, distance in theirs]
-    return ours == theirs
+    for filtered in (False, True):
+        search = handle.search(query)
+        if filtered:
+            search = search.where("scope LIKE '%'")
+        found = search.with_row_id(True).select(["id", "_distance"]).limit(limit).to_arrow()
+        theirs = list(zip(found["_rowid"].to_pylist(), found["_distance"].to_pylist(), strict=True))
+        if _has_ties(hits):
+            if [distance for _, distance in ours] != [distance for _, distance in theirs]:
+                return False
+        elif ours != theirs:
+            return False
+    return True
 
 
 def _has_ties(hits: list[tuple[int, float]]) -> bool:

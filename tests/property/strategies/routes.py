@@ -160,7 +160,6 @@ def case_for(route: str, owner: Any) -> Case:
         "memory.list-scopes": Case(memories.questions, memories.ask),
         "memory.list-categories": Case(memories.optional_questions, memories.ask),
         "memory.scope-info": Case(memories.questions, memories.ask),
-        "memory.forget": Case(memories.deletions, memories.delete),
         "memory.similarity": Case(memories.pairs, memories.similarity),
         "database.store-lock": Case(locks.programs, locks.observe),
         "serialization.event-record": Case(checkpoints.programs, checkpoints.recorded),
