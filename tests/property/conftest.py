@@ -3,7 +3,11 @@
 import os
 import sys
 import warnings
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "examples"))  # model_server
 
@@ -17,3 +21,17 @@ with warnings.catch_warnings():
     import crewai.memory.encoding_flow
     import crewai.memory.recall_flow
     import crewai.memory.storage.lancedb_storage  # noqa: F401
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """What tests print or log may hold lone surrogates, which xdist can't send: it would end."""
+    report = yield
+    report.sections = [(name, _sendable(text)) for name, text in report.sections]
+    if report.longrepr and _sendable(str(report.longrepr)) != str(report.longrepr):
+        report.longrepr = _sendable(str(report.longrepr))
+    return report
+
+
+def _sendable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
