@@ -10,6 +10,7 @@ assumed, and writes the transformed code to the user's cache folder.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import sys
@@ -30,6 +31,7 @@ from fast_crewai.imports import (
     leaving,
     manifest,
     proving,
+    settings,
     shell,
     watch,
 )
@@ -66,6 +68,9 @@ class _State:
     awaited: dict[str, ModuleSpec | None] = field(default_factory=dict)
     loggers: tuple[str, ...] = ()
     variables: frozenset[str] = frozenset()  # of the environment, read by the import
+    usual: str = ""  # digest of chromadb's settings as they were in the first run
+    mark: Path = field(default_factory=Path)  # where all that is stored
+    inputs: settings.Inputs = field(default_factory=settings.Inputs)  # of a first run
     parts: list[_Part] = field(default_factory=list)
     pending: bool = False  # something is left out, and not asked for yet
     shell: type | None = None
@@ -108,11 +113,12 @@ def _prepare(folder: Path) -> str | None:
     found = proving.look(folder)
     if found.problem is None and found.stored is None:
         _state.recorder = effects.Recorder()
-        _state.ending = lambda recorder: proving.note(found, recorder)
+        _state.ending = lambda recorder: proving.note(found, recorder, _state.inputs)
     if found.problem is None and (found.stored is None or lazy.is_first_run()):
         return "first run here: what is left out next time is imported once"
     if found.problem is None and found.stored is not None:
         _use(found.stored, found.specs)
+        _state.mark = found.mark
     return found.problem
 
 
@@ -121,6 +127,7 @@ def _use(stored: Mapping[str, Any], specs: dict[str, ModuleSpec]) -> None:
     _state.filtering = stored["filtering"]
     _state.loggers = stored["loggers"]
     _state.variables = stored["variables"]
+    _state.usual = stored["settings"]
     _state.awaited.update(dict.fromkeys((*FRAMEWORKS, *manifest.LIBRARIES)))
     _state.awaited.update(specs)
     _state.awaited[manifest.SHELL[0]] = None
@@ -135,6 +142,7 @@ def begin(name: str) -> None:
         try:
             if name == manifest.EARLY:
                 _import_all(manifest.BEFORE)
+                _state.inputs = settings.read()
             _state.recorder.begin()
         except Exception as error:  # a package that isn't here; or no working directory
             _give_up(error)
@@ -181,7 +189,7 @@ def code_for(module: types.ModuleType, name: str, loader: object) -> types.CodeT
     elif name == manifest.FILTERING:
         return code if _state.filtering is None else None  # the calls have been made
     elif name == manifest.EARLY:
-        if _state.parts:
+        if _state.parts or not _has_usual_settings():
             return None
         namespace[leaving.EARLY] = _early
         _add_part(name, namespace, planned)
@@ -194,6 +202,16 @@ def code_for(module: types.ModuleType, name: str, loader: object) -> types.CodeT
     else:
         _add_part(name, namespace, planned)
     return code
+
+
+def _has_usual_settings() -> bool:
+    """Whether chromadb would read what it has read in the first run: else it may refuse it."""
+    if settings.digest(settings.read(), _state.variables) == _state.usual:
+        return True
+    DEFERRED.turn_off("chromadb's settings are others than in the first run")
+    with contextlib.suppress(OSError):  # the next run is a first one
+        _state.mark.unlink()
+    return False
 
 
 def _add_part(name: str, namespace: dict[str, Any], planned: list[Any]) -> None:
@@ -375,7 +393,8 @@ def _base() -> type | None:
 def _reads(key: object) -> bool:
     if not _state.pending or type(key) is not str:
         return False
-    return key.upper() in _state.variables or key.upper().startswith(manifest.VARIABLES)
+    name = key.upper()
+    return name in _state.variables | manifest.HOME or name.startswith(manifest.VARIABLES)
 
 
 def _watch_all() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 _readers: dict[Callable[[object], bool], Callable[[], None]] = {}
@@ -12,17 +12,26 @@ _readers: dict[Callable[[object], bool], Callable[[], None]] = {}
 def add(reads: Callable[[object], bool], force: Callable[[], None]) -> None:
     """``force`` is called before a variable changes that ``reads`` says is read."""
     _readers[reads] = force
-    if type(os.environ) is os._Environ:
-        os.environ.__class__ = _Environ
+    for variables in _views():
+        if type(variables) is os._Environ:
+            variables.__class__ = _Environ
 
 
 def remove(reads: Callable[[object], bool]) -> None:
     _readers.pop(reads, None)
-    if not _readers and type(os.environ) is _Environ:
-        os.environ.__class__ = os._Environ  # type: ignore[assignment]
+    for variables in _views():
+        if not _readers and type(variables) is _Environ:
+            variables.__class__ = os._Environ  # type: ignore[assignment]
+
+
+def _views() -> Iterable[Any]:
+    """``os.environ``, and the same in bytes where that exists."""
+    return [os.environ, getattr(os, "environb", None)]
 
 
 def _changes(key: object) -> None:
+    if isinstance(key, bytes):
+        key = os.fsdecode(key)
     for reads, force in list(_readers.items()):
         if reads(key):
             force()

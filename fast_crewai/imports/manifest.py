@@ -101,6 +101,7 @@ BASE = ("crewai.rag.core.base_embeddings_provider", "BaseEmbeddingsProvider")
 
 # Variables that are read when chromadb is imported begin so, or are fields of these settings.
 VARIABLES = ("CHROMA", "GRPC", "PYDANTIC")
+HOME = frozenset({"HOME", "USERPROFILE"})  # where a class of chromadb says its models are
 SETTINGS = ("chromadb.config", "Settings")
 
 MODULES = tuple(sorted({*LEFT, *DEFERRED, *EAGER, SHELL_USER}))

@@ -16,7 +16,7 @@ from typing import Any
 
 import fast_crewai
 from fast_crewai import config
-from fast_crewai.imports import effects, lazy, leaving, manifest, others, shell, store
+from fast_crewai.imports import effects, lazy, leaving, manifest, others, settings, shell, store
 from fast_crewai.imports.feature import WAITING
 
 ADOPT = "__fast_crewai_adopt__"
@@ -106,7 +106,7 @@ def _locate(found: Found) -> str | None:
 def _environment(specs: Mapping[str, ModuleSpec]) -> Iterator[Any]:
     """What the stored code depends on, apart from the files that it was made from."""
     yield from (sys.version, sys.prefix, sys.implementation.cache_tag, fast_crewai.__version__)
-    for name in ("leaving", "manifest", "effects", "proving"):  # for those who develop them
+    for name in ("leaving", "manifest", "effects", "proving", "settings"):  # while developing
         stat = (Path(__file__).parent / f"{name}.py").stat()
         yield stat.st_mtime_ns, stat.st_size
     folders = set()
@@ -123,12 +123,13 @@ def _environment(specs: Mapping[str, ModuleSpec]) -> Iterator[Any]:
 # ------------------------------------------------------------------------------ on a first run
 
 
-def note(found: Found, recorder: effects.Recorder) -> None:
+def note(found: Found, recorder: effects.Recorder, inputs: settings.Inputs) -> None:
     """Everything has been imported: have the code for the next run. Raises LeavingError."""
     problem = _difference(recorder)
     stored: dict[str, Any] = {"problem": problem}
     if problem is None:
-        settings = getattr(sys.modules[manifest.SETTINGS[0]], manifest.SETTINGS[1])
+        cls = getattr(sys.modules[manifest.SETTINGS[0]], manifest.SETTINGS[1])
+        variables = frozenset(name.upper() for name in cls.model_fields)
         filtering, calls = leaving.without_calls(
             *_source(found, manifest.FILTERING), "warnings.filterwarnings"
         )
@@ -148,7 +149,8 @@ def note(found: Found, recorder: effects.Recorder) -> None:
             "modules": {name: (str(found.files[name]), *code) for name, code in modules.items()},
             "filtering": calls,
             "loggers": tuple(recorder.loggers),
-            "variables": frozenset(name.upper() for name in settings.model_fields),
+            "variables": variables,
+            "settings": settings.digest(inputs, variables),
         }
     store.write(found.mark, stored)
 

@@ -19,6 +19,9 @@ _TELLING = (
     *("callbacks", "collect", "freeze", "get_freeze_count", "get_objects", "get_referrers"),
     *("set_debug", "unfreeze"),
 )
+_OTHERS = ("get_referents", "get_stats", "is_tracked")  # of the same kind, which nobody hides
+_module: Any = types.ModuleType
+_module_names: Callable[[Any], dict[str, Any]] = _module.__dict__["__dict__"].__get__
 _functions: dict[str, Any] = {name: getattr(gc, name) for name in _TELLING if hasattr(gc, name)}
 _hidden: dict[str, Any] = {}  # what ``gc`` lacks, while objects are set aside
 _track_again: Callable[[list[object]], None] | None = None  # the native core's
@@ -61,15 +64,17 @@ def make_old() -> None:
 
 def all_but(objects: list[object]) -> None:
     """Set all objects aside, but not these."""
-    if _track_again is None:
+    if _track_again is None or _is_held():
+        make_old()
         return
     _functions["freeze"]()
     _track_again(objects)
     if type(gc) is types.ModuleType:
         gc.__class__ = _Gc
-        _hidden.update((n, vars(gc)[n]) for n in _TELLING if vars(gc).get(n) is _functions.get(n))
+        names = _module_names(gc)
+        _hidden.update((n, names[n]) for n in _TELLING if names.get(n) is _functions.get(n))
         for name in _hidden:
-            del vars(gc)[name]
+            del names[name]
     if not _hidden:
         _functions["unfreeze"]()
 
@@ -80,14 +85,32 @@ def end() -> None:
         return
     _functions["unfreeze"]()
     for name, value in list(_hidden.items()):
-        vars(gc).setdefault(name, value)
+        _module_names(gc).setdefault(name, value)
     if type(gc) is _Gc:
         gc.__class__ = types.ModuleType  # type: ignore[assignment]
     _hidden.clear()
 
 
+def _is_held() -> bool:
+    """Whether somebody has taken a function from ``gc`` before, and asks it directly."""
+    usual = min(sys.getrefcount(vars(gc)[name]) for name in _OTHERS if name in vars(gc))
+    telling = [_functions[name] for name in _functions if name != "callbacks"]
+    # One reference more is ours, one is the list's, one is the loop's.
+    return any(sys.getrefcount(function) > usual + 3 for function in telling)
+
+
 class _Gc(types.ModuleType):
     """``gc``, which is asked by name before it tells."""
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        end()
+        return _module_names(self)
+
+    def __delattr__(self, name: str) -> None:
+        if name in _TELLING:
+            end()
+        types.ModuleType.__delattr__(self, name)
 
     def __getattr__(self, name: str) -> Any:
         if name in _TELLING:

@@ -35,6 +35,9 @@ AFTERWARDS = [
     "del early\ngc.collect()\nprint(freed())",
     "gc.freeze(); gc.unfreeze(); print(gc.get_freeze_count(), type(gc).__name__)",
     "print(sorted(dir(gc)), type(gc).__name__)",
+    "from gc import *; print(collect, freeze)",
+    "print(sorted(vars(gc)), type(gc).__name__)",
+    "del gc.callbacks; print(hasattr(gc, 'callbacks'))",
     "import gc as again; print(again.collect, again is gc, gc.garbage)",
     "class Counts:\n    @classmethod\n    def collect(cls): pass\ngc.collect = Counts.collect\n"
     "gc.freeze; print(gc.collect is Counts.collect, gc.collect())",
@@ -98,6 +101,19 @@ def both(cases: list[str], tmp_path: Path) -> list[str]:
 @needs_fork
 def test_whoever_looks_sees_everything(tmp_path: Path) -> None:
     assert all(both(AFTERWARDS, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["get_freeze_count", "collect", "get_objects"])
+def test_who_has_taken_a_function_before_sees_everything(name: str, tmp_path: Path) -> None:
+    program = f"""
+        from gc import {name} as taken
+        import crewai, sys
+        from fast_crewai.imports import set_aside
+        print(set_aside.count(), type(sys.modules["gc"]).__name__)
+    """
+    env = environment(**QUIET, XDG_CACHE_HOME=tmp_path)
+    answer = start("-c", ON + code(program), env=env, cwd=tmp_path)
+    assert answer.stdout == "0 module\n", answer.stderr
 
 
 @needs_fork

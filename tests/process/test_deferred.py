@@ -280,6 +280,18 @@ CASES = [
     """,
     "import importlib, crewai.rag.factory as f; print(importlib.reload(f), f.RagClientFactory)",
     """
+    import os
+    os.environ["HOME"] = "/nowhere"
+    from chromadb.utils.embedding_functions.onnx_mini_lm_l6_v2 import ONNXMiniLM_L6_V2
+    print(str(ONNXMiniLM_L6_V2.DOWNLOAD_PATH).startswith("/nowhere"))
+    """,
+    """
+    import inspect, os
+    os.environb[b"PERSIST_DIRECTORY"] = b"/nowhere"
+    import chromadb
+    print(inspect.signature(chromadb.AdminClient).parameters["settings"].default.persist_directory)
+    """,
+    """
     import threading, importlib
     barrier, got = threading.Barrier(8), []
     def work(ask):
@@ -358,6 +370,39 @@ def test_otherwise_it_is_imported(before: str, reason: str, cache: Path, tmp_pat
     env = environment(**QUIET, XDG_CACHE_HOME=cache)
     answer = start("-c", ON + before + REASON, cwd=tmp_path, env=env)
     assert answer.stdout == f"True off {reason}\n", answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "dotenv"),
+    [
+        ({"CHROMA_SERVER_HTTP_PORT": "none"}, ""),
+        ({"anonymized_telemetry": "maybe"}, ""),
+        ({}, "IS_PERSISTENT=maybe\n"),
+    ],
+)
+def test_settings_that_chromadb_refuses(
+    variables: dict[str, str], dotenv: str, tmp_path: Path
+) -> None:
+    env = environment(**QUIET, XDG_CACHE_HOME=tmp_path)
+    usual = [start("-c", ON + REASON, env=env, cwd=tmp_path).stdout for _ in range(2)]
+    assert [said.split()[:2] for said in usual] == [["True", "off"], ["False", "active"]]
+    (tmp_path / ".env").write_text(dotenv)
+    for first in ("", ON):
+        answer = start("-c", first + "import crewai", env={**env, **variables}, cwd=tmp_path)
+        assert answer.returncode == 1
+        assert "ValidationError" in answer.stderr
+
+
+def test_other_settings_are_a_first_run_and_tell_nothing(tmp_path: Path) -> None:
+    env = environment(**QUIET, XDG_CACHE_HOME=tmp_path, CHROMA_API_KEY="one-secret")
+    said = [start("-c", ON + REASON, env=env, cwd=tmp_path).stdout for _ in range(2)]
+    env["CHROMA_API_KEY"] = "two-secret"
+    said += [start("-c", ON + REASON, env=env, cwd=tmp_path).stdout for _ in range(3)]
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=some\n")  # not chromadb's
+    said += [start("-c", ON + REASON, env=env, cwd=tmp_path).stdout]
+    assert [line.split()[0] for line in said] == ["True", "False", "True", "True", "False", "False"]
+    for path in (tmp_path / "fast-crewai" / "deferred").iterdir():
+        assert b"-secret" not in path.read_bytes()
 
 
 def test_switched_off_by_its_name(cache: Path, tmp_path: Path) -> None:
