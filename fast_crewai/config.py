@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 COMPONENTS = (
     "imports",
@@ -160,6 +161,11 @@ def run_environment(
 def environment() -> dict[str, str]:
     """A copy of all of it, to be compared with a later one."""
     return dict(os.environ)
+
+
+def environment_views() -> Iterable[Any]:
+    """The mapping itself, and the same in bytes where that exists; to be watched."""
+    return [os.environ, getattr(os, "environb", None)]
 
 
 def quiet_environment(*, enabled: bool) -> dict[str, str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
+
+from fast_crewai import config
 
 _readers: dict[Callable[[object], bool], Callable[[], None]] = {}
 
@@ -12,21 +14,16 @@ _readers: dict[Callable[[object], bool], Callable[[], None]] = {}
 def add(reads: Callable[[object], bool], force: Callable[[], None]) -> None:
     """``force`` is called before a variable changes that ``reads`` says is read."""
     _readers[reads] = force
-    for variables in _views():
+    for variables in config.environment_views():
         if type(variables) is os._Environ:
             variables.__class__ = _Environ
 
 
 def remove(reads: Callable[[object], bool]) -> None:
     _readers.pop(reads, None)
-    for variables in _views():
+    for variables in config.environment_views():
         if not _readers and type(variables) is _Environ:
             variables.__class__ = os._Environ  # type: ignore[assignment]
-
-
-def _views() -> Iterable[Any]:
-    """``os.environ``, and the same in bytes where that exists."""
-    return [os.environ, getattr(os, "environb", None)]
 
 
 def _changes(key: object) -> None:
