@@ -25,6 +25,7 @@ _ATTRIBUTES = {
     "timeout", "namespace", "ttl", "build_key", "_serializer", "_plugins", "_cache", "_handlers",
 }  # fmt: skip
 _IDS = (UUID, str)
+_POLICIES = ("asyncio.unix_events", "asyncio.windows_events", "uvloop")  # a user's may count
 
 
 class _Memory:
@@ -77,6 +78,9 @@ class _Store:
                 raise Declined("files are stored")
         if module.asyncio is not asyncio or asyncio.run is not asyncio.runners.run:
             raise Declined("patched: asyncio")
+        policy = getattr(asyncio.events, "_event_loop_policy", None)  # asking for it makes one
+        if policy is not None and type(policy).__module__ not in _POLICIES:
+            raise Declined("an event loop policy of the user's")
         if any(logger.isEnabledFor(logging.DEBUG) for logger in self._loggers):
             raise Declined("event loops are logged")
         self._leave_traces()

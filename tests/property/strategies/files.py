@@ -32,7 +32,9 @@ stores = st.sampled_from(plain * (2 * len(alterations)) + alterations)
 stored = st.lists(
     st.tuples(st.sampled_from(["crew", "task"]), st.sampled_from(IDS[:3])), max_size=2
 )
-settings = st.sampled_from(["outside"] * 4 + ["inside"] * 3 + ["thread", "own loop", "logged"])
+settings = st.sampled_from(
+    ["outside"] * 4 + ["inside"] * 3 + ["thread", "own loop", "logged", "policy"]
+)
 patches = st.sampled_from([None] * 12 + [
     "_run_sync", "aget_files", "aget_task_files", "aget_all_files", "aclear_files",
     "aclear_task_files", "_CREW_PREFIX", "_TASK_PREFIX", "run"
@@ -57,6 +59,18 @@ class Recorder:
             args = ("coroutine",)
         self.seen.append(("patched", args))
         return self.result() if self.result else None
+
+
+class Policy(asyncio.DefaultEventLoopPolicy):
+    """A user's, which sees each loop that is made."""
+
+    def __init__(self, seen):
+        super().__init__()
+        self.seen = seen
+
+    def new_event_loop(self):
+        self.seen.append("new event loop")
+        return super().new_event_loop()
 
 
 async def nothing():
@@ -128,6 +142,9 @@ def observe(function, example):
                 logger.setLevel(logging.DEBUG)
         if kind == "timeout":
             store.timeout = -1
+        if setting == "policy":
+            stack.callback(asyncio.set_event_loop_policy, asyncio.get_event_loop_policy())
+            asyncio.set_event_loop_policy(Policy(seen))
         ask(function, arguments, setting, seen)
         seen += [records, counter(), sorted(getattr(store, "_cache", ()))]
     return seen
