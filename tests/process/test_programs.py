@@ -120,6 +120,15 @@ class TestDifferencesAreSeen:
         other = normalise.events([self.event(1, "a"), self.event(2, "b", ref=f"{2:032x}")], {})
         assert one != other
 
+    def test_a_fallback_shows_its_function_twice_and_counts_once(self, normalise: Any) -> None:
+        frame = '  File "/x/m.py", line {}, in f\n    {}\n'
+        original = frame.format(8, "raise KeyError")
+        ours = frame.format(7, "def f(self):") + "\n"
+        terminal = normalise.Normaliser({}).terminal
+        assert terminal(ours + original) == terminal(original)
+        for other in (original, ours.replace("in f", "in g"), ours.replace("def f", "def g")):
+            assert terminal(other + original) != terminal(original)
+
     def test_order_counts_unless_it_is_declared_free(self, normalise: Any) -> None:
         events = [self.event(1, "a"), self.event(2, "b", x=1), self.event(3, "b", x=2)]
         swapped = [events[0], events[2], events[1]]

@@ -28,6 +28,7 @@ _UUID = re.compile(
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b[0-9a-f]{32}\b"
     r"|\b(?:chatcmpl-|call_)[0-9a-f]{8,32}\b"  # ModelServer's are digests of the request
 )
+_FRAME = re.compile(r"File (.+), line \d+, in (\S+)$")
 _PADDING = re.compile(r"(?<=\S)[ ]{2,}|[─═━]{2,}")
 
 
@@ -69,7 +70,26 @@ class Normaliser:
     def terminal(self, text: str, *, number: bool = True) -> list[str]:
         """Lines as they were printed, without the padding that depends on what was replaced."""
         lines = [self.text(line, number=number) for line in text.splitlines()]
-        return [_PADDING.sub(" ", line).strip() for line in lines]
+        return _without_dispatchers([_PADDING.sub(" ", line).strip() for line in lines])
+
+
+def _without_dispatchers(lines: list[str]) -> list[str]:
+    """Without the frame of a function of ours that called CrewAI's, which follows it at once.
+
+    Its line is that of the ``def``, where no frame of CrewAI's ever stands (docs/architecture.md).
+    """
+    kept: list[str] = []
+    rest = iter(range(len(lines)))
+    for at in rest:
+        here, after = _FRAME.match(lines[at]), [line for line in lines[at + 1 : at + 4] if line]
+        there = _FRAME.match(after[1]) if here and len(after) > 1 else None
+        defined = here and re.match(rf"(async )?def {re.escape(here[2])}\(", after[0])
+        if defined and there and here and here.groups() == there.groups():
+            for _ in range(lines.index(after[1], at + 1) - at - 1):
+                next(rest)
+            continue
+        kept.append(lines[at])
+    return kept
 
 
 def _is_time(key: str, value: Any) -> bool:
