@@ -18,12 +18,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
 from typing import Any
 
 from harness import interleave, line, summary, write
 
-from fast_crewai import config
 from fast_crewai.memory import AcceleratedMemoryStorage
 from fast_crewai.serialization import AgentMessage
 from fast_crewai.tasks import AcceleratedTaskExecutor
@@ -194,11 +192,6 @@ def main() -> None:
         gains[name] = {s: round(m / medians["rust"], 2) for s, m in medians.items() if s != "rust"}
         print(f"{'':4}times faster than: {gains[name]}")
     print(write("api", {"microseconds": results, "times_faster": gains}))
-    if folder := config.cache_folder():
-        folder.mkdir(parents=True, exist_ok=True)
-        date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        text = json.dumps({"date": date, "results": gains}, indent=2)
-        (folder / "benchmarks.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

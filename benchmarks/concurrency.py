@@ -8,6 +8,7 @@ Plain and accelerated in turns; the outputs must be equal before anything is mea
 from __future__ import annotations
 
 import argparse
+import statistics
 from typing import Any
 
 from harness import line, write
@@ -19,7 +20,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--crews", type=int, choices=[50, 200], nargs="+", default=[50, 200])
     args = parser.parse_args()
-    results: dict[str, Any] = {"unit": "crews per second"}
+    gains: dict[str, float] = {}
+    results: dict[str, Any] = {"unit": "crews per second", "times_faster": gains}
     for count in args.crews:
         waits = measure(f"crews-{count}", args.rounds)["wall_ms"]
         rates = {side: [1e3 / value for value in values] for side, values in waits.items()}
@@ -28,6 +30,7 @@ def main() -> None:
             print(line(f"{count} crews at once, {side}", values, "crews/s"))
         print(line(f"{count} crews at once, on / off", ratios, "x"), flush=True)
         results[f"crews-{count}"] = {**rates, "ratio": ratios}
+        gains[f"{count} crews at once"] = statistics.median(ratios)
     print(f"written to {write('concurrency', results)}")
 
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from harness import line, process_cpu, summary, write
 
@@ -77,7 +78,7 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def measure(name: str, pairs: int, folder: Path) -> dict[str, object]:
+def measure(name: str, pairs: int, folder: Path) -> dict[str, Any]:
     """One program. Raises AssertionError when the sides' answers differ."""
     env = environment(folder)
     commands = {side: [sys.executable, "-c", s + PROGRAMS[name] + END] for side, s in START.items()}
@@ -92,7 +93,7 @@ def measure(name: str, pairs: int, folder: Path) -> dict[str, object]:
     for number in range(pairs):
         for side in list(commands) if number % 2 == 0 else reversed(list(commands)):
             samples[side].append(process_cpu(commands[side], env))
-    result: dict[str, object] = {"first": {"cpu_ms": first[0], "wall_ms": first[1]}}
+    result: dict[str, Any] = {"first": {"cpu_ms": first[0], "wall_ms": first[1]}}
     print(f"{name}: first accelerated run {first[0]:.0f} ms CPU")
     for index, what in enumerate(("cpu_ms", "wall_ms")):
         for side in samples:
@@ -112,14 +113,18 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--program", choices=PROGRAMS, action="append")
     arguments = parser.parse_args()
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
     for name in arguments.program or PROGRAMS:
         if name in NEEDS and importlib.util.find_spec(NEEDS[name]) is None:
             print(f"{name}: not measured, {NEEDS[name]} is not installed")
             continue
         with tempfile.TemporaryDirectory() as folder:
             results[name] = measure(name, arguments.pairs, Path(folder))
-    print(f"written to {write('imports', {'results': results})}")
+    gains = {
+        name: {what: result[f"{what}_ms off/on"]["median"] for what in ("cpu", "wall")}
+        for name, result in results.items()
+    }
+    print(f"written to {write('imports', {'results': results, 'times_faster': gains})}")
 
 
 if __name__ == "__main__":

@@ -360,7 +360,13 @@ def main() -> None:
             count, size = map(int, given.split("x"))
             results[given] = measure(Path(root), count, size, args.rounds, args.only)
             results[given]["rounds"] = args.rounds
-    print(f"written to {write('memory', results)}")
+    gains = {
+        f"{store}, {name}": found["cpu_ms"]["off"]["median"] / found["cpu_ms"]["on"]["median"]
+        for store, result in results.items()
+        for name, found in result.items()
+        if name in OPERATIONS
+    }
+    print(f"written to {write('memory', {**results, 'times_faster': gains})}")
 
 
 if __name__ == "__main__":

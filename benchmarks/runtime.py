@@ -11,6 +11,7 @@ that it does by default, but for a proxy that lets nothing out.
 from __future__ import annotations
 
 import argparse
+import statistics
 from typing import Any
 
 from harness import line, write
@@ -39,10 +40,12 @@ def main() -> None:
     parser.add_argument("--workload", choices=WORKLOADS, nargs="+", default=list(WORKLOADS))
     parser.add_argument("--telemetry", action="store_true")
     args = parser.parse_args()
-    results: dict[str, Any] = {"telemetry": args.telemetry}
+    gains: dict[str, dict[str, float]] = {}
+    results: dict[str, Any] = {"telemetry": args.telemetry, "times_faster": gains}
     for workload in args.workload:
         unit = WORKLOADS[workload]
         results[workload] = {"per": unit}
+        gains[workload] = {}
         for what, samples in measure(workload, args.rounds, args.telemetry).items():
             name = f"{workload}, {what.partition('_')[0]}"
             ratios = [off / on for off, on in zip(samples["off"], samples["on"], strict=True)]
@@ -50,6 +53,7 @@ def main() -> None:
                 print(line(f"{name}, {side}", values, f"ms/{unit}"))
             print(line(f"{name}, off / on", ratios, "x"), flush=True)
             results[workload][what] = {**samples, "ratio": ratios}
+            gains[workload][what.removesuffix("_ms")] = statistics.median(ratios)
     print(f"written to {write('runtime', results)}")
 
 

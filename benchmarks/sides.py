@@ -14,6 +14,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "examples"))
+sys.path.insert(0, str(HERE.parent / "_examples"))  # its name in a wheel
 
 from model_server import ModelServer  # noqa: E402
 from research_script import SCRIPT  # noqa: E402

@@ -22,7 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "_examples"))  # its name in a wheel
 
 from crewai import Agent, BaseLLM, Crew, Process, Task
 from crewai.events import crewai_event_bus

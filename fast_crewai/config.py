@@ -170,10 +170,15 @@ def environment_views() -> Iterable[Any]:
 
 def quiet_environment(*, enabled: bool) -> dict[str, str]:
     """For a child that imports CrewAI and reports nothing to anybody, with us or without."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("FAST_CREWAI")}
+    env = without_ours()
     quiet = ("CREWAI_DISABLE_TELEMETRY", "CREWAI_DISABLE_VERSION_CHECK", "OTEL_SDK_DISABLED")
     env |= dict.fromkeys(quiet, "true")
     return env | {"CREWAI_TRACING_ENABLED": "false", "FAST_CREWAI": "1" if enabled else "0"}
+
+
+def without_ours(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment of a process that decides for itself whether it is accelerated."""
+    return {name: value for name, value in environ.items() if not name.startswith("FAST_CREWAI")}
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path | None:

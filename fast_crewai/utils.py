@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from typing import Any
 
-from fast_crewai import __version__, config, native, report
+from fast_crewai import __version__, config, measured, native, report
 
-_NOTHING = (
-    "nothing was measured on this machine yet: run benchmarks/api.py of the source distribution"
-)
+_NOTHING = "nothing was measured on this machine yet: run `fast-crewai bench`"
 
 
 def is_acceleration_available() -> bool:
@@ -65,17 +62,12 @@ def get_environment_info() -> dict[str, Any]:
 
 
 def get_performance_improvements() -> dict[str, Any]:
-    """What the benchmarks have measured on this machine, and nothing else.
+    """What the benchmarks have measured on this machine (`fast-crewai bench`), and nothing else.
 
-    {"measured": True, "date", "results": name → how many times faster than the Python twin and
-    than the usual library}, or {"measured": False, "reason"}.
+    {"measured": True, "benchmarks": benchmark → {"date", "versions", "times_faster"}}, or
+    {"measured": False, "reason"}. "times_faster": what → a factor, or several by what they are of.
     """
-    folder = config.cache_folder()
-    path = None if folder is None else folder / "benchmarks.json"
-    try:
-        if path is None:
-            return {"measured": False, "reason": _NOTHING}
-        found = json.loads(path.read_text("utf-8"))
-        return {"measured": True, "date": found["date"], "results": dict(found["results"])}
-    except (OSError, ValueError, KeyError, TypeError):
+    found = measured.read()
+    if not found:
         return {"measured": False, "reason": _NOTHING}
+    return {"measured": True, "benchmarks": found}

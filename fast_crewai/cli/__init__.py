@@ -132,6 +132,22 @@ def profile_import(rows: int, module: str) -> None:
 
 
 @main.command()
+@click.option("--full", is_flag=True, help="All that README publishes (half an hour).")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+def bench(full: bool, names: tuple[str, ...]) -> None:
+    """Measure this machine: the published benchmarks, without and with the accelerator in turns.
+
+    NAME is runtime, concurrency, imports, memory or api. Without names, a short choice.
+    """
+    from fast_crewai import measured, tables
+    from fast_crewai.cli import benchmarks
+
+    benchmarks.run(full, names)
+    click.echo("\ntimes faster with Fast-CrewAI, all that was measured on this machine:")
+    tables.print_pairs(benchmarks.lines(measured.read()), sys.stdout)
+
+
+@main.command()
 def info() -> None:
     """Versions and places, without importing CrewAI."""
     from fast_crewai import tables
