@@ -70,9 +70,9 @@ def save() -> None:
     data = marshal.dumps(dict(entries))
     temporary = place.with_name(f"{place.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_ours(place.parent)
         temporary.write_bytes(hashlib.sha256(data).digest() + data)
-        temporary.chmod(0o600)  # whatever the user's umask says: see _is_ours
+        temporary.chmod(0o600)  # whatever the user's umask says: see is_ours
         temporary.replace(place)
     except OSError:  # read-only, or full
         with contextlib.suppress(OSError):
@@ -89,7 +89,7 @@ def _load() -> dict[bytes, bytes]:
 def _read() -> dict[bytes, bytes]:
     place = _place()
     try:
-        if place is None or not _is_ours(place):
+        if place is None or not is_ours(place):
             return {}
         content = place.read_bytes()
         digest, data = content[:32], content[32:]
@@ -101,8 +101,15 @@ def _read() -> dict[bytes, bytes]:
     return entries if type(entries) is dict else {}
 
 
-def _is_ours(place: Path) -> bool:
-    """Whether nobody else can have written it: code is executed from it."""
+def make_ours(folder: Path) -> None:
+    """The folder, in which nobody else may write: also one that was made otherwise. OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if hasattr(os, "geteuid") and folder.stat().st_uid == os.geteuid():
+        folder.chmod(0o700)
+
+
+def is_ours(place: Path) -> bool:
+    """Whether nobody else can have written it: code is executed from it. Raises OSError."""
     if not hasattr(os, "geteuid"):
         return True
     for path in (place, place.parent):

@@ -13,9 +13,10 @@ def answer(
     left: Mapping[str, Mapping[str, types.CodeType]],
     ask: Callable[[], None] | None,
 ) -> None:
-    """Complete the annotations of a module and its functions; with ``ask``, when they are read.
+    """Complete the annotations of a module and what is in it; with ``ask``, when they are read.
 
-    ``left`` says what is missing, by the function's path in the module ("" is the module).
+    ``left`` says what is missing, by the path in the module of a function or a class ("" is the
+    module). Texts are complete, but mean something only when ``ask`` has been called.
     """
     for path, codes in left.items():
         owner = _owner(namespace, path)
@@ -31,14 +32,14 @@ def answer(
 
 @dataclass
 class _Owner:
-    """A module's namespace or a function."""
+    """A module's namespace, a function or a class."""
 
     holder: Any
 
     def annotations(self) -> dict[str, Any]:
         found: dict[str, Any] = (
-            self.holder.get("__annotations__", {})
-            if isinstance(self.holder, dict)
+            _names(self.holder).get("__annotations__", {})
+            if isinstance(self.holder, (dict, type))
             else self.holder.__annotations__
         )
         return found
@@ -46,6 +47,8 @@ class _Owner:
     def annotate(self, new: dict[str, Any]) -> None:
         if isinstance(self.holder, dict):
             self.holder["__annotations__"] = new
+        elif isinstance(self.holder, type):
+            type.__setattr__(self.holder, "__annotations__", new)
         else:
             self.holder.__annotations__ = new
 
@@ -55,9 +58,20 @@ def _owner(namespace: dict[str, Any], path: str) -> _Owner | None:
         return _Owner(namespace)
     holder: Any = namespace
     for step in path.split("."):
-        names = holder if isinstance(holder, dict) else getattr(holder, "__dict__", {})
-        holder = names.get(step)
-    return _Owner(holder) if type(holder) is types.FunctionType else None
+        holder = _names(holder).get(step)
+        if isinstance(holder, (staticmethod, classmethod)):
+            holder = holder.__func__
+        elif isinstance(holder, property):
+            holder = holder.fget
+    plain = type(holder) is types.FunctionType or isinstance(holder, type)
+    return _Owner(holder) if plain else None
+
+
+def _names(holder: Any) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (
+        holder if isinstance(holder, dict) else getattr(holder, "__dict__", {})
+    )
+    return found
 
 
 class _Asking(dict[str, Any]):

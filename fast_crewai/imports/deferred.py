@@ -30,13 +30,16 @@ from fast_crewai.imports import (
     lazy,
     leaving,
     manifest,
+    portion,
     proving,
     settings,
     shell,
     watch,
 )
-from fast_crewai.imports.feature import WAITING, Feature
+from fast_crewai.imports.feature import ACTIVE, WAITING, Feature
 from fast_crewai.imports.lazy import FRAMEWORKS
+from fast_crewai.imports.portion import PATIENCE, LeftOut, Part
+from fast_crewai.imports.portions import PORTIONS
 
 DEFERRED = Feature(
     "imports.deferred",
@@ -44,21 +47,10 @@ DEFERRED = Feature(
     "chromadb and CrewAI's code for it are a quarter of what remains of the import",
 )
 
-_PATIENCE = 30.0  # seconds
-
 _EMPTY = frozenset(  # what a module has before its first statement
     {"__builtins__", "__cached__", "__doc__", "__file__", "__loader__", "__name__"}
     | {"__package__", "__path__", "__spec__"}
 )
-
-
-@dataclass
-class _Part:
-    """A module that has been executed without its left-out names."""
-
-    name: str
-    namespace: dict[str, Any]
-    left: leaving.Left
 
 
 @dataclass
@@ -70,14 +62,18 @@ class _State:
     variables: frozenset[str] = frozenset()  # of the environment, read by the import
     usual: str = ""  # digest of chromadb's settings as they were in the first run
     mark: Path = field(default_factory=Path)  # where all that is stored
-    inputs: settings.Inputs = field(default_factory=settings.Inputs)  # of a first run
-    parts: list[_Part] = field(default_factory=list)
+    inputs: settings.Inputs = field(default_factory=settings.Inputs)  # of chromadb's settings
+    kept: settings.Kept | None = None  # while they are read
+    parts: list[Part] = field(default_factory=list)
+    portions: list[LeftOut] = field(default_factory=list)
     pending: bool = False  # something is left out, and not asked for yet
+    at_once: dict[str, str] = field(default_factory=dict)  # portions that aren't left out, and why
     shell: type | None = None
     lock: Any = field(default_factory=threading.RLock)
     seen: set[str] = field(default_factory=set)  # modules imported, though they were left out
     forcing: int = 0  # the thread that imports what was left out
     recorder: effects.Recorder | None = None  # of a first run
+    recorders: dict[str, effects.Recorder] = field(default_factory=dict)  # the same, of portions
     ending: Callable[[effects.Recorder], None] | None = None
 
 
@@ -86,7 +82,9 @@ _state = _State()
 
 def awaited() -> Mapping[str, ModuleSpec | None]:
     """Modules that aren't CrewAI's whose import must be seen → where they are, if that is fixed."""
-    return _state.awaited if _state.pending or _state.planned else {}
+    portions = any(left_out.pending for left_out in _state.portions)
+    needed = _state.pending or _state.planned or _state.recorders or portions
+    return _state.awaited if needed else {}
 
 
 # ------------------------------------------------------------------------------ before the import
@@ -95,7 +93,7 @@ def awaited() -> Mapping[str, ModuleSpec | None]:
 def plan(package: types.ModuleType) -> None:
     """Before ``crewai`` is executed: decide whether anything is left out. Never raises."""
     global _state
-    if _state.parts:  # CrewAI's modules are made anew, or the first try failed
+    if _state.parts or _state.portions:  # CrewAI's modules are made anew, or the first try failed
         force_quietly()
         return DEFERRED.turn_off("CrewAI is imported a second time")
     _state = _State()
@@ -113,7 +111,9 @@ def _prepare(folder: Path) -> str | None:
     found = proving.look(folder)
     if found.problem is None and found.stored is None:
         _state.recorder = effects.Recorder()
-        _state.ending = lambda recorder: proving.note(found, recorder, _state.inputs)
+        recorders = _state.recorders = {name: effects.Recorder() for name in PORTIONS}
+        _state.awaited.update(dict.fromkeys(_MEASURED))
+        _state.ending = lambda recorder: proving.note(found, recorder, recorders, _state.inputs)
     if found.problem is None and (found.stored is None or lazy.is_first_run()):
         return "first run here: what is left out next time is imported once"
     if found.problem is None and found.stored is not None:
@@ -129,6 +129,9 @@ def _use(stored: Mapping[str, Any], specs: dict[str, ModuleSpec]) -> None:
     _state.variables = stored["variables"]
     _state.usual = stored["settings"]
     _state.awaited.update(dict.fromkeys((*FRAMEWORKS, *manifest.LIBRARIES)))
+    _state.portions, _state.at_once = portion.of(stored["portions"], DEFERRED.name, tell)
+    for left_out in _state.portions:
+        _state.awaited.update(dict.fromkeys(left_out.what.libraries))
     _state.awaited.update(specs)
     _state.awaited[manifest.SHELL[0]] = None
 
@@ -138,6 +141,10 @@ def _use(stored: Mapping[str, Any], specs: dict[str, ModuleSpec]) -> None:
 
 def begin(name: str) -> None:
     """A module of CrewAI's is about to be executed. Never raises."""
+    for recorder in _measuring(name):
+        recorder.begin()
+    if name in manifest.PACKAGES and _state.pending:
+        _keep_settings()
     if _state.recorder is not None and name in manifest.LEFT:
         try:
             if name == manifest.EARLY:
@@ -146,6 +153,22 @@ def begin(name: str) -> None:
             _state.recorder.begin()
         except Exception as error:  # a package that isn't here; or no working directory
             _give_up(error)
+
+
+def _keep_settings() -> None:
+    """chromadb is about to be imported, and reads what it would have read without us."""
+    if _state.kept is None:
+        if settings.digest(settings.read(), _state.variables) == _state.usual:
+            return
+        _state.kept = settings.Kept(_state.inputs)
+    _state.kept.begin()
+
+
+def _measuring(name: str) -> list[effects.Recorder]:
+    if name not in _MEASURED:
+        return []
+    kept = _state.recorders.items()
+    return [recorder for key, recorder in kept if name in proving.measured(PORTIONS[key])]
 
 
 def _give_up(error: Exception) -> None:
@@ -174,6 +197,12 @@ def _import_packages() -> None:
 
 def code_for(module: types.ModuleType, name: str, loader: object) -> types.CodeType | None:
     """The code to execute a module with, instead of what the loader would take."""
+    for left_out in _state.portions:
+        if name in left_out.planned and type(loader) is SourceFileLoader:
+            if vars(module).keys() - _EMPTY:
+                return None  # a reload
+            DEFERRED.used()
+            return left_out.code_for(module, name, loader.path)
     file, *planned = _state.planned.get(name, (None,))
     if not planned or type(loader) is not SourceFileLoader or loader.path != file:
         return None
@@ -206,8 +235,12 @@ def code_for(module: types.ModuleType, name: str, loader: object) -> types.CodeT
 
 def _has_usual_settings() -> bool:
     """Whether chromadb would read what it has read in the first run: else it may refuse it."""
-    if settings.digest(settings.read(), _state.variables) == _state.usual:
+    _state.inputs = settings.read()
+    if settings.digest(_state.inputs, _state.variables) == _state.usual:
         return True
+    for left_out in _state.portions:
+        left_out.force_quietly()
+        left_out.ended = True
     DEFERRED.turn_off("chromadb's settings are others than in the first run")
     with contextlib.suppress(OSError):  # the next run is a first one
         _state.mark.unlink()
@@ -215,8 +248,8 @@ def _has_usual_settings() -> bool:
 
 
 def _add_part(name: str, namespace: dict[str, Any], planned: list[Any]) -> None:
-    part = _Part(name, namespace, leaving.Left(*planned))
-    namespace[leaving.HELPER] = lambda asked: _value(part, asked)
+    part = Part(name, namespace, leaving.Left(*planned))
+    namespace[leaving.HELPER] = lambda asked: portion.value(part, asked, force)
     _state.parts.append(part)
 
 
@@ -231,7 +264,7 @@ def _leave_out() -> None:
     DEFERRED.used()
     for name in _state.loggers:
         logging.getLogger(name)
-    environ.add(_reads, force_quietly)
+    environ.add(_reads, _watcher.force_quietly)
     _watch_all()
 
 
@@ -242,7 +275,9 @@ def _import_all(names: Iterable[str]) -> None:
 
 def _early() -> None:
     """Where the first name would be imported: all that isn't left out."""
-    _import_all((*manifest.BEFORE, *manifest.EAGER))
+    later = {name for left_out in _state.portions for name in left_out.what.measured}
+    before = [name for name in manifest.BEFORE if name not in later]
+    _import_all((*before, *manifest.EAGER))
     calls, _state.filtering = _state.filtering, None
     if calls is not None:
         exec(calls, {"__name__": manifest.FILTERING})
@@ -255,15 +290,22 @@ def executed(name: str) -> None:
             _state.recorder.end()
         except Exception as error:
             _give_up(error)
+    for recorder in _measuring(name):
+        recorder.end()
+    forcing = _state.forcing == threading.get_ident()  # then there is more to come
+    if name in manifest.PACKAGES and _state.kept is not None and not forcing:
+        _state.kept.end()
     for part in _state.parts:
         if part.name == name:
             asking.answer(part.namespace, part.left.annotations, _asker())
+    for left_out in _state.portions:
+        left_out.executed(name)
     if name == "crewai":
         _end()
-    elif not _state.pending:
-        return
     elif name in FRAMEWORKS:
         force_quietly()
+    elif not _state.pending:
+        return
     elif name in _WATCHED:
         _watch(name)
         if name in manifest.DEFERRED:
@@ -279,7 +321,12 @@ def _end() -> None:
     if not _state.pending:
         _state.planned.clear()
     _watch_all()
+    for left_out in _state.portions:
+        left_out.ended = True
+        left_out.watch_all()
+    tell()
     recorder, _state.recorder = _state.recorder, None
+    _state.recorders = {}
     if ending is not None and recorder is not None:
         try:
             ending(recorder)
@@ -303,8 +350,11 @@ def force(wait: float = -1) -> None:
         if state.pending:
             state.forcing = thread
             journal.note(DEFERRED.name)
+            _keep_settings()
             _import_rest(state)
     finally:
+        if state.kept is not None:
+            state.kept.end()
         state.forcing = 0
         state.lock.release()
 
@@ -312,14 +362,11 @@ def force(wait: float = -1) -> None:
 def _import_rest(state: _State) -> None:
     _import_packages()
     for part in list(state.parts):
-        names: dict[str, Any] = {}
-        exec(part.left.rest, part.namespace, names)
-        for name, value in names.items():
-            part.namespace.setdefault(name, value)
+        part.execute()
     if state.shell is not None:
         importlib.import_module(manifest.SHELL[0])
     state.pending = False
-    DEFERRED.reason = "imported since"
+    tell()
     environ.remove(_reads)
     base = _base()
     if base is not None and type(vars(base).get("__subclasses__")) is watch.Subclasses:
@@ -329,27 +376,31 @@ def _import_rest(state: _State) -> None:
         asking.answer(part.namespace, part.left.annotations, None)
 
 
+def tell() -> None:
+    """What isn't left out, or not any more, is said by the feature's reason."""
+    if DEFERRED.state != ACTIVE:
+        return
+    since = [part.name for part in _state.portions if part.parts and not part.pending]
+    if _state.parts and not _state.pending:
+        since.insert(0, manifest.PACKAGES[0])
+    told = [f"imported since: {', '.join(since)}"] if since else []
+    told += [f"{name} is imported at once: {why}" for name, why in _state.at_once.items()]
+    DEFERRED.reason = "; ".join(told)
+
+
 def force_quietly() -> None:
-    """The same, but whoever asks is told what is wrong; and an import is never waited for long."""
-    try:  # noqa: SIM105
-        force(wait=_PATIENCE)
-    except Exception:
-        pass
+    """All of it, but whoever asks is told what is wrong; an import is never waited for long."""
+    with contextlib.suppress(Exception):
+        force(wait=PATIENCE)
+    for left_out in _state.portions:
+        left_out.force_quietly()
 
 
 def forget_lock() -> None:
     """In a fork: a thread that held the lock doesn't exist here."""
     _state.lock, _state.forcing = threading.RLock(), 0
-
-
-def _value(part: _Part, name: str) -> Any:
-    """What CrewAI's function means by the name."""
-    if name not in part.namespace:
-        force()
-    try:
-        return part.namespace[name]
-    except KeyError:
-        raise NameError(f"name {name!r} is not defined") from None
+    for left_out in _state.portions:
+        left_out.forget_lock()
 
 
 def _asker() -> Callable[[], None] | None:
@@ -368,11 +419,13 @@ class _Watcher:
         force()
 
     def force_quietly(self) -> None:
-        force_quietly()
+        with contextlib.suppress(Exception):
+            force(wait=PATIENCE)
 
 
 _watcher = _Watcher()
 lazy.asked_for_all.append(force_quietly)
+_MEASURED = frozenset(name for what in PORTIONS.values() for name in proving.measured(what))
 _WATCHED = manifest.WATCHED | manifest.LIBRARIES | {*manifest.LEFT, *manifest.DEFERRED}
 _LACKING = frozenset({*manifest.LEFT, *(name.rpartition(".")[0] for name in manifest.DEFERRED)})
 

@@ -25,6 +25,11 @@ class Recorder:
         self._depth = 0
         self._before: tuple[set[str], list[Any], dict[str, Any]] = (set(), [], {})
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something has begun and not ended: it failed."""
+        return self._depth > 0
+
     def begin(self) -> None:
         self._depth += 1
         if self._depth == 1:

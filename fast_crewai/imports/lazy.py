@@ -86,10 +86,13 @@ _READ_WHEN_USED = frozenset(
 )
 _READ_BY_IMPORT = ("OPENAI", "PYDANTIC", "UNIXCONFDIR", "UNIXUSRLIBDIR")
 
+# openai says of these classes that they are its own: seen where they are printed or pickled.
+_RENAMED = ("httpx", ("BaseTransport", "Timeout"))
+
 _BASE = ("crewai.llms.base_llm", "BaseLLM")  # the provider's class is one of its subclasses
 
 # The search path may have changed since: what is left out comes from where it was.
-_AWAITED: dict[str, ModuleSpec | None] = dict.fromkeys(FRAMEWORKS)
+_AWAITED: dict[str, ModuleSpec | None] = dict.fromkeys((*FRAMEWORKS, _RENAMED[0]))
 
 _FORCING = frozenset({"openai", *FRAMEWORKS})
 
@@ -173,12 +176,13 @@ def executed(name: str) -> None:
         _planned.clear()
         if LAZY.state == WAITING:
             LAZY.turn_off("crewai.task was not loaded from its file as usual")
-        if ending is not None and SOURCE in sys.modules:
+        if ending is not None and SOURCE in sys.modules and _are_renamed():
             ending()
     elif name in awaited() and name in _FORCING and SOURCE not in sys.modules:
         force_quietly()
     elif _pending:
         _watch(name)
+        _rename()
 
 
 def force() -> None:
@@ -205,9 +209,25 @@ def _leave_out() -> None:
         logging.getLogger(f"openai{name}")
     _pending = True
     LAZY.used()
+    _rename()
     for name in (*_WATCHED, *_LACKING):
         _watch(name)
     environ.add(_reads, force_quietly)
+
+
+def _renamed() -> list[Any]:
+    names = vars(sys.modules.get(_RENAMED[0], sys))
+    return [names[name] for name in _RENAMED[1] if name in names]
+
+
+def _rename() -> None:
+    for cls in _renamed():
+        cls.__module__ = "openai"
+
+
+def _are_renamed() -> bool:
+    """Whether openai does so: on a first run."""
+    return all(cls.__module__ == "openai" for cls in _renamed())
 
 
 def _settle() -> None:

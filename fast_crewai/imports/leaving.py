@@ -1,13 +1,14 @@
 """A module compiled from its own source with some of its imports left out, to be made up for.
 
-What is left out are statements of the module's body: ``from X import NAME`` of the names that the
-manifest says, and plain assignments that need those. They are executed later, as they are. Until
-then, functions that evaluate such a name call a helper for it, and annotations that mention it are
-answered by a dictionary that asks first. All else, lines and columns too, is what Python's
-compiler makes of the same source.
+What is left out are statements of the module's body: ``from X import NAME`` and ``import NAME`` of
+the names that the manifest says, and assignments and classes that need those. They are executed
+later, as they are. Until then, functions that evaluate such a name call a helper for it, and
+annotations that mention it are answered by a dictionary that asks first. All else, lines and
+columns too, is what Python's compiler makes of the same source.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 from collections.abc import Set
@@ -27,20 +28,21 @@ class Left:
     """A module without some names, and what makes up for them."""
 
     code: CodeType
-    rest: CodeType  # the statements left out
+    rest: tuple[CodeType, ...]  # the statements left out
     names: tuple[str, ...]  # what they bind
-    # Functions, by their path in the module, and "", the module → annotations left out, as code.
+    # Functions and classes, by their path in the module, and "", the module → annotations that are
+    # left out, as code. Those that are texts stay, and are asked for nevertheless.
     annotations: dict[str, dict[str, CodeType]]
 
 
 def leave_out(source: bytes, filename: str, names: Set[str], early: bool = False) -> Left:
-    """``names`` must be imported at the top level, by ``from X import NAME``.
+    """``names`` must be bound at the top level: by imports, or by assignments and classes.
 
     With ``early``, the global EARLY is called where the first of them would be imported. Raises
     LeavingError where a name is needed while the module is executed, or bound a second time.
     """
     tree = ast.parse(source, filename)
-    leaving = _Leaving(set(names), filename, _is_future(tree))
+    leaving = _Leaving(_with_derived(tree.body, names), filename, _is_future(tree))
     body: list[ast.stmt] = []
     for statement in tree.body:
         kept = leaving.statement(statement)
@@ -51,10 +53,13 @@ def leave_out(source: bytes, filename: str, names: Set[str], early: bool = False
     if missing := leaving.names - leaving.bound:
         raise LeavingError(f"not imported as expected: {', '.join(sorted(missing))}")
     tree.body = body
-    rest = ast.Module(leaving.rest, [])
+    flags = __future__.annotations.compiler_flag if leaving.future else 0
     return Left(
         compile(tree, filename, "exec", dont_inherit=True),
-        compile(rest, filename, "exec", dont_inherit=True),
+        tuple(
+            compile(ast.Module([statement], []), filename, "exec", flags, dont_inherit=True)
+            for statement in leaving.rest
+        ),
         tuple(sorted(leaving.bound)),
         leaving.annotations,
     )
@@ -108,6 +113,40 @@ def with_adoption(source: bytes, filename: str, name: str, helper: str) -> CodeT
     return compile(tree, filename, "exec", dont_inherit=True)
 
 
+def _with_derived(body: list[ast.stmt], names: Set[str]) -> set[str]:
+    """With what assignments and classes of the module make from them."""
+    every = set(names)
+    for statement in body:
+        targets, needed = _made_by(statement)
+        if any(_mentions(value, every, quoted=False) for value in needed):
+            every.update(targets)
+    return every
+
+
+def _made_by(node: ast.stmt) -> tuple[list[str], list[ast.expr]]:
+    """What a plain assignment or a class binds, and what it needs for that."""
+    if isinstance(node, ast.ClassDef):
+        return [node.name], node.bases
+    if isinstance(node, ast.Assign):
+        found = [t.id for t in node.targets if isinstance(t, ast.Name)]
+        return (found, [node.value]) if len(found) == len(node.targets) else ([], [])
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
+        return [node.target.id], [node.value]
+    return [], []
+
+
+def _mentions(node: ast.AST | None, names: Set[str], quoted: bool = True) -> bool:
+    if node is None:
+        return False
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and part.id in names:
+            return True
+        text = part.value if quoted and isinstance(part, ast.Constant) else None
+        if isinstance(text, str) and any(name in text for name in names):
+            return True  # an annotation in quotes
+    return False
+
+
 def _is_call(node: ast.stmt, function: str) -> bool:
     return (
         isinstance(node, ast.Expr)
@@ -137,7 +176,7 @@ class _Leaving(ast.NodeTransformer):
         self.rest: list[ast.stmt] = []
         self.annotations: dict[str, dict[str, CodeType]] = {}
         self._filename = filename
-        self._future = future
+        self.future = future
         self._path: list[str] = []
         self._in_function = False
 
@@ -146,13 +185,11 @@ class _Leaving(ast.NodeTransformer):
     def statement(self, node: ast.stmt) -> ast.stmt:
         if isinstance(node, ast.ImportFrom) and not node.level:
             return self._import(node)
-        if isinstance(node, ast.Assign) and self._mentions(node.value, quoted=False):
-            targets = [t.id for t in node.targets if isinstance(t, ast.Name)]
-            if len(targets) == len(node.targets) and not self.bound & set(targets):
-                self.names |= set(targets)
-                self.bound |= set(targets)
-                self.rest.append(node)
-                return ast.copy_location(ast.Pass(), node)
+        if isinstance(node, ast.Import):
+            return self._import_modules(node)
+        made, _ = _made_by(node)
+        if self.names.intersection(made):
+            return self._leave(node, made)
         changed = self.visit(node)
         assert isinstance(changed, ast.stmt)
         return changed
@@ -171,16 +208,33 @@ class _Leaving(ast.NodeTransformer):
         rest = ast.ImportFrom(node.module, kept, 0) if kept else ast.Pass()
         return ast.copy_location(rest, node)
 
-    def _mentions(self, node: ast.AST | None, quoted: bool = True) -> bool:
-        if node is None:
-            return False
-        for part in ast.walk(node):
-            if isinstance(part, ast.Name) and part.id in self.names:
-                return True
-            text = part.value if quoted and isinstance(part, ast.Constant) else None
-            if isinstance(text, str) and any(name in text for name in self.names):
-                return True  # an annotation in quotes
-        return False
+    def _import_modules(self, node: ast.Import) -> ast.stmt:
+        names = {a.asname or a.name for a in node.names}
+        if not self.names & names:
+            return node
+        if len(names) != 1 or "." in names.copy().pop() or self.bound & names:
+            raise LeavingError(f"imported in another way: {', '.join(sorted(names))}")
+        self.bound |= names
+        self.rest.append(node)
+        return ast.copy_location(ast.Pass(), node)
+
+    def _leave(self, node: ast.stmt, made: list[str]) -> ast.stmt:
+        if self.bound.intersection(made):
+            raise LeavingError(f"bound twice: {', '.join(made)}")
+        self.bound.update(made)
+        if isinstance(node, ast.ClassDef) and (node.decorator_list or node.keywords):
+            raise LeavingError(f"{node.name} is another kind of class")
+        if isinstance(node, ast.AnnAssign):  # the annotation stays where it is
+            assert node.value is not None
+            self.rest.append(ast.copy_location(ast.Assign([node.target], node.value), node))
+            node.value = None
+            self._annotates(node)
+            return node
+        self.rest.append(node)
+        return ast.copy_location(ast.Pass(), node)
+
+    def _mentions(self, node: ast.AST | None) -> bool:
+        return _mentions(node, self.names)
 
     # ------------------------------------------------------------------------------ in the module
 
@@ -202,12 +256,21 @@ class _Leaving(ast.NodeTransformer):
         return node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        if not self._in_function and self._mentions(node.annotation):
-            if self._path or not isinstance(node.target, ast.Name):
-                raise LeavingError(f"line {node.lineno} is annotated with it")
-            found = self.annotations.setdefault("", {})
-            found[node.target.id], node.annotation = self._left(node.annotation)
-        return self.generic_visit(node)
+        self._annotates(node)
+        node.target = self.visit(node.target)
+        node.value = node.value and self.visit(node.value)
+        return node
+
+    def _annotates(self, node: ast.AnnAssign) -> None:
+        if self._in_function or not self._mentions(node.annotation):
+            return
+        if self.future:  # a text; whoever wants to know what it means finds the names
+            self.annotations.setdefault(".".join(self._path), {})
+            return
+        if self._path or not isinstance(node.target, ast.Name):
+            raise LeavingError(f"line {node.lineno} is annotated with it")
+        found = self.annotations.setdefault("", {})
+        found[node.target.id], node.annotation = self._left(node.annotation)
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
         self._binds([node.name])
@@ -232,6 +295,12 @@ class _Leaving(ast.NodeTransformer):
         arguments = node.args
         every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
         owners = [(a.arg, a) for a in (*every, arguments.vararg, arguments.kwarg) if a]
+        path = ".".join([*self._path, node.name])
+        if self.future:
+            told = [node.returns, *(owner.annotation for _, owner in owners)]
+            if not self._in_function and any(map(self._mentions, told)):
+                self.annotations[path] = {}
+            return
         found: dict[str, CodeType] = {}
         for name, owner in owners:
             if self._mentions(owner.annotation):
@@ -244,11 +313,10 @@ class _Leaving(ast.NodeTransformer):
             return
         if node.decorator_list or self._in_function:
             raise LeavingError(f"{node.name}, decorated or local, is annotated with it")
-        self.annotations[".".join([*self._path, node.name])] = found
+        self.annotations[path] = found
 
     def _left(self, node: ast.expr) -> tuple[CodeType, ast.expr]:
-        value: ast.expr = ast.Constant(ast.unparse(node)) if self._future else node
-        expression = ast.fix_missing_locations(ast.Expression(ast.copy_location(value, node)))
+        expression = ast.fix_missing_locations(ast.Expression(node))
         code = compile(expression, self._filename, "eval", dont_inherit=True)
         return code, ast.copy_location(ast.Constant(None), node)
 

@@ -16,9 +16,21 @@ from typing import Any
 
 import fast_crewai
 from fast_crewai import config
-from fast_crewai.imports import effects, lazy, leaving, manifest, others, settings, shell, store
+from fast_crewai.imports import (
+    effects,
+    lazy,
+    leaving,
+    manifest,
+    others,
+    portion,
+    settings,
+    shell,
+    store,
+)
 from fast_crewai.imports.feature import WAITING
+from fast_crewai.imports.portions import PORTIONS, Portion
 
+_MAKERS = ("leaving", "manifest", "portions", "effects", "proving", "settings")
 ADOPT = "__fast_crewai_adopt__"
 
 
@@ -65,12 +77,14 @@ def _unsuitable() -> str | None:
 
 def _read(folder: Path, found: Found) -> str | None:
     """CrewAI's files, which must be those of a proven version."""
-    for name in manifest.MODULES:
-        path = folder.joinpath(*name.split(".")[1:])
+    portions = {name for what in PORTIONS.values() for name in what.modules}
+    for name in (*manifest.MODULES, *sorted(portions)):
+        path = folder.parent.joinpath(*name.split("."))
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         found.files[name] = path
-        found.sources[name] = path.read_bytes()
-    if _digest(found.sources) not in manifest.VERSIONS:
+        missing = name in portions and not path.is_file()  # of another version
+        found.sources[name] = b"" if missing else path.read_bytes()
+    if _digest({name: found.sources[name] for name in manifest.MODULES}) not in manifest.VERSIONS:
         return "CrewAI's code differs from every version that it was proven on"
     return None
 
@@ -84,7 +98,8 @@ def _digest(sources: Mapping[str, bytes]) -> str:
 
 def _locate(found: Found) -> str | None:
     """Where the others' packages are, and the name of what is stored about all that."""
-    libraries = sorted({name.partition(".")[0] for name in manifest.LIBRARIES})
+    portions = {name for what in PORTIONS.values() for name in what.packages}
+    libraries = sorted({name.partition(".")[0] for name in manifest.LIBRARIES} | portions)
     for name in libraries:
         spec = PathFinder.find_spec(name)
         if spec is None or (name in manifest.PACKAGES and not spec.has_location):
@@ -106,7 +121,7 @@ def _locate(found: Found) -> str | None:
 def _environment(specs: Mapping[str, ModuleSpec]) -> Iterator[Any]:
     """What the stored code depends on, apart from the files that it was made from."""
     yield from (sys.version, sys.prefix, sys.implementation.cache_tag, fast_crewai.__version__)
-    for name in ("leaving", "manifest", "effects", "proving", "settings"):  # while developing
+    for name in _MAKERS:  # while developing
         stat = (Path(__file__).parent / f"{name}.py").stat()
         yield stat.st_mtime_ns, stat.st_size
     folders = set()
@@ -123,7 +138,12 @@ def _environment(specs: Mapping[str, ModuleSpec]) -> Iterator[Any]:
 # ------------------------------------------------------------------------------ on a first run
 
 
-def note(found: Found, recorder: effects.Recorder, inputs: settings.Inputs) -> None:
+def note(
+    found: Found,
+    recorder: effects.Recorder,
+    recorders: Mapping[str, effects.Recorder],
+    inputs: settings.Inputs,
+) -> None:
     """Everything has been imported: have the code for the next run. Raises LeavingError."""
     problem = _difference(recorder)
     stored: dict[str, Any] = {"problem": problem}
@@ -151,8 +171,50 @@ def note(found: Found, recorder: effects.Recorder, inputs: settings.Inputs) -> N
             "loggers": tuple(recorder.loggers),
             "variables": variables,
             "settings": settings.digest(inputs, variables),
+            "portions": {name: _portion(found, name, recorders[name]) for name in PORTIONS},
         }
     store.write(found.mark, stored)
+
+
+def _portion(found: Found, name: str, recorder: effects.Recorder) -> dict[str, Any]:
+    what = PORTIONS[name]
+    modules = {}
+    problem = _problem(found, what, recorder)
+    if problem is None:
+        for module, names in what.left.items():
+            left = leaving.leave_out(*_source(found, module), names)
+            code = left.code, left.rest, left.names, left.annotations
+            modules[module] = (str(found.files[module]), *code)
+    return {
+        "problem": problem,
+        "modules": modules,
+        "loggers": tuple(recorder.loggers),
+        "variables": portion.environment(what),
+    }
+
+
+def _problem(found: Found, what: Portion, recorder: effects.Recorder) -> str | None:
+    """Why a portion is imported as without us."""
+    if _digest({name: found.sources[name] for name in what.modules}) not in what.versions:
+        return "CrewAI's code differs from every version that it was proven on"
+    if recorder.is_open or recorder.changed or recorder.filters:
+        changed = sorted(recorder.changed) or ["the filters of warnings"]
+        return f"importing it changes {', '.join(changed)}"
+    if any(effects.is_configured(name) for name in recorder.loggers):
+        return "importing it configures a logger"
+    for name in what.deferred:
+        if name not in sys.modules:
+            return f"{name} is not imported by CrewAI"
+    for name, module in list(sys.modules.items()):
+        ours = name in what.deferred or name.partition(".")[0] in what.packages
+        if ours and "__warningregistry__" in vars(module):
+            return f"importing {name} warns"
+    return None
+
+
+def measured(what: Portion) -> tuple[str, ...]:
+    """The modules whose import may have effects."""
+    return (*what.measured, *what.deferred)
 
 
 def distrust(reason: str) -> None:
@@ -182,6 +244,8 @@ def _difference(recorder: effects.Recorder) -> str | None:
     for name in (*manifest.DEFERRED, *[n for n in sys.modules if n.startswith("chromadb")]):
         if "__warningregistry__" in vars(sys.modules.get(name, sys)):
             return f"importing {name} warns"
+    if not settings.can_be_kept():
+        return "pydantic reads .env in another way"
     missing = [name for name in manifest.DEFERRED if name not in sys.modules]
     if missing:
         return f"{missing[0]} is not imported by CrewAI"

@@ -405,6 +405,66 @@ def test_other_settings_are_a_first_run_and_tell_nothing(tmp_path: Path) -> None
         assert b"-secret" not in path.read_bytes()
 
 
+DOTENV = "CHROMA_SERVER_HOST={}\nIS_PERSISTENT={}\nCHROMA_API_IMPL=${{CHROMA_SERVER_HOST}}\n"
+READS = """
+import inspect, os, pathlib
+if sys.argv[1:] and sys.argv[1] == "elsewhere":
+    pathlib.Path("folder").mkdir(exist_ok=True)
+    os.chdir("folder")
+if {after!r} is None:
+    pathlib.Path(".env").unlink()
+else:
+    pathlib.Path(".env").write_text({after!r})
+{ask}
+import chromadb
+def tell(settings):
+    print(settings.chroma_server_host, settings.is_persistent, settings.chroma_api_impl)
+tell(chromadb.get_settings())
+tell(inspect.signature(chromadb.AdminClient).parameters["settings"].default)
+tell(chromadb.Settings())  # is made now
+tell(chromadb.Settings(_env_file=None))
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "where", "ask"),
+    [
+        (None, DOTENV.format("later", "true"), "", "import chromadb"),
+        (DOTENV.format("first", "true"), DOTENV.format("later", "false"), "", "import chromadb"),
+        (DOTENV.format("first", "true"), None, "", "crewai.rag.config.types"),
+        (
+            DOTENV.format("first", "true"),
+            DOTENV.format("there", "false"),
+            "elsewhere",
+            "import chromadb",
+        ),
+        (None, "IS_PERSISTENT=refused\n", "", "crewai.rag.config.types"),
+    ],
+)
+def test_a_dotenv_that_changes_is_read_as_it_was(
+    before: str | None, after: str | None, where: str, ask: str, tmp_path: Path
+) -> None:
+    env = environment(**QUIET, XDG_CACHE_HOME=tmp_path / "cache")
+    program = READS.format(after=after, ask=ask)
+    if after is not None and "refused" in after:
+        program = program.replace("tell(chromadb.Settings())", "")
+
+    def answer(first: str) -> str:
+        if before is not None:
+            (tmp_path / ".env").write_text(before)
+        else:
+            (tmp_path / ".env").unlink(missing_ok=True)
+        script = tmp_path / "script.py"  # with -c, CrewAI puts the file's lines in the environment
+        script.write_text(first + program)
+        done = start(script, where, cwd=tmp_path, env=env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    plain = answer("import crewai, sys\n")
+    answer(ON + "import crewai, sys\n")  # the first run
+    assert answer(ON + LEFT_OUT) == plain
+
+
 def test_switched_off_by_its_name(cache: Path, tmp_path: Path) -> None:
     env = environment(**QUIET, XDG_CACHE_HOME=cache, FAST_CREWAI_DISABLE="imports.deferred")
     answer = start("-c", ON + REASON, cwd=tmp_path, env=env)

@@ -1,13 +1,15 @@
 """What the import leaves out, as data: the transformer, the stored code, the reports."""
 
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from fast_crewai.cli import profiling, warming
-from fast_crewai.imports import journal, leaving, store
+from fast_crewai.imports import asking, journal, leaving, portion, store
 
 SOURCE = b'''"""Doc."""
 from json import dumps, loads as read
@@ -49,7 +51,8 @@ def test_a_name_is_left_out_and_made_up_for() -> None:
     assert namespace["Holder"]().method() == ("Error", "Alias")
     assert asked == ["Error", "Error", "Alias"]
     rest: dict[str, Any] = {}
-    exec(left.rest, namespace, rest)
+    for statement in left.rest:
+        exec(statement, namespace, rest)
     assert rest.keys() == {"Error", "read", "Alias"}
     assert set(left.annotations) == {"", "use", "Holder.method"}
     assert set(left.annotations["use"]) == {"error", "return"}
@@ -84,7 +87,13 @@ def test_lines_are_the_same() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "from wave import Error\nclass Mine(Error): pass",
+        "from wave import Error\n@print\nclass Mine(Error): pass",
+        "from wave import Error\nclass Mine(Error, metaclass=type): pass",
+        "from wave import Error\nclass Mine(Error): pass\nMine = 3",
+        "from wave import Error\nclass Mine(Error): pass\nMine()",
+        "from wave import Error\nmade: int = Error()\nprint(made)",
+        "import os.path as Error, os",
+        "import Error.part",
         "from wave import Error\nclass Mine:\n    field: Error",
         "from wave import Error\nclass Mine:\n    field: 'Error'",
         "from wave import Error\ndef f(a=Error): pass",
@@ -102,12 +111,112 @@ def test_lines_are_the_same() -> None:
         "try:\n    from wave import Error\nexcept ImportError: pass",
         "if True:\n    from wave import Error",
         "from .wave import Error",
-        "import Error",
+        "import wave as Error\nError.open",
     ],
 )
 def test_what_is_needed_or_bound_otherwise_is_not_left_out(source: str) -> None:
     with pytest.raises(leaving.LeavingError):
         leaving.leave_out(source.encode(), "file.py", {"Error"})
+
+
+TEXTS = b"""from __future__ import annotations
+import wave
+from wave import Error as Base
+from dataclasses import dataclass
+
+table: dict[str, Mine] = {"a": Mine}
+
+
+def use() -> Mine:
+    return wave, Mine, table
+
+class Mine(Base):
+    field: Base | None = None
+    def method(self, other: Mine) -> Base:
+        return Base, self
+
+class Other:
+    field: Base
+    @staticmethod
+    def method(other: wave.Error): return other
+"""
+
+
+def test_what_needs_a_name_is_left_out_with_it() -> None:
+    """Classes and tables, and functions before them; annotations are texts here."""
+    namespace, left = load({"wave", "Base", "table"}, TEXTS)
+    assert left.names == ("Base", "Mine", "table", "wave")
+    assert not {*left.names} & namespace.keys()
+    assert namespace["__annotations__"] == {"table": "dict[str, Mine]"}
+    assert left.annotations == {"": {}, "use": {}, "Other": {}, "Other.method": {}}
+    plain: dict[str, Any] = {"__name__": "m"}
+    exec(compile(TEXTS.replace(b'{"a": Mine}', b"{}"), "file.py", "exec"), plain)
+    done = portion.Part("m", namespace, left)
+    namespace[leaving.HELPER] = lambda name: portion.value(done, name, lambda: None)
+    with pytest.raises(NameError, match="'wave' is not defined"):
+        namespace["use"]()
+    with pytest.raises(NameError):  # as the module itself: the table comes first
+        done.execute()
+    source = TEXTS.replace(b'table: dict[str, Mine] = {"a": Mine}\n', b"") + b"table = {1: Mine}\n"
+    namespace, left = load({"wave", "Base"}, source)
+    done = portion.Part("m", namespace, left)
+    namespace[leaving.HELPER] = lambda name: portion.value(done, name, done.execute)
+    wave, mine, table = namespace["use"]()
+    assert (wave.__name__, table) == ("wave", {1: mine})
+    assert mine.__mro__[1] is wave.Error and mine.__module__ == "m"
+    assert mine.method.__annotations__ == plain["Mine"].method.__annotations__
+    assert mine.__annotations__ == plain["Mine"].__annotations__
+
+
+def test_texts_are_asked_for_before_they_are_read() -> None:
+    namespace, left = load({"wave", "Base"}, TEXTS.replace(b'{"a": Mine}', b"{}"))
+    done = portion.Part("m", namespace, left)
+    asked: list[str] = []
+
+    def ask() -> None:
+        asked.append("asked")
+        done.execute()
+        asking.answer(namespace, left.annotations, None)
+
+    asking.answer(namespace, left.annotations, ask)
+    other = namespace["Other"]
+    assert not asked and "Base" not in namespace
+    held = other.__annotations__
+    assert dict(held.items()) == {"field": "Base"} and asked == ["asked"]
+    assert type(other.__annotations__) is dict and "Base" in namespace
+    assert other.method.__annotations__ == {"other": "wave.Error"}
+    assert type(namespace["use"].__annotations__) is dict
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs owners")
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.chmod(0o666),
+        lambda path: path.chmod(0o620),
+        lambda path: path.parent.chmod(0o777),
+    ],
+)
+def test_stored_code_that_others_can_write_is_none(
+    spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
+    path = tmp_path / "folder" / "file"
+    assert store.write(path, 3)
+    assert store.read(path) == 3
+    spoil(path)
+    assert store.read(path) is None
+    assert store.write(path, 4)  # it becomes ours again
+    assert store.read(path) == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs owners")
+def test_stored_code_of_somebody_else_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "folder" / "file"
+    assert store.write(path, 3)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert store.read(path) is None
 
 
 def test_stored_code(tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+"""What else may be left out of CrewAI's import, in portions that are asked for one by one.
+
+As in ``manifest``: a name is here only if nothing needs it while CrewAI is imported. A portion
+whose import does anything that isn't made up for, in the environment it is measured in, is imported
+as without us: ``proving``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Portion:
+    """A library that CrewAI needs for something that most programs don't do, or a large table."""
+
+    left: Mapping[str, frozenset[str]]  # module → names that it doesn't import or make at once
+    versions: Mapping[str, tuple[str, ...]]  # digest of the files of these → CrewAI's versions
+    deferred: tuple[str, ...] = ()  # CrewAI's modules that are not imported for that reason
+    tables: frozenset[str] = frozenset()  # those of them that are nothing but a table
+    measured: tuple[str, ...] = ()  # others' modules whose import may have effects
+    watched: frozenset[str] = frozenset()  # CrewAI's modules that deferred ones take names from
+    libraries: frozenset[str] = frozenset()  # the same, of others
+    variables: tuple[str, ...] = ()  # of the environment, read by the import, contain these words
+    unread: frozenset[str] = frozenset()  # though they contain one
+
+    def reads(self, variable: str) -> bool:
+        name = variable.upper()
+        return name not in self.unread and any(word in name for word in self.variables)
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Those whose files must be known."""
+        return tuple(sorted({*self.left, *self.deferred} - self.tables))
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return tuple(sorted({name.partition(".")[0] for name in self.measured}))
+
+
+_V = ("1.15.30",)
+_OTEL = (
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.sdk.resources",
+    "opentelemetry.sdk.trace",
+    "opentelemetry.sdk.trace.export",
+    "opentelemetry.trace",
+)
+_WINDOWS = ("LLM", "OPENAI", "AZURE", "AZURE_OPENAI", "ANTHROPIC", "GEMINI", "BEDROCK", "BARE")
+
+PORTIONS: dict[str, Portion] = {
+    "context windows": Portion(  # of 3,000 models
+        left={
+            "crewai.llms.context_window": frozenset(
+                {"_CATALOG", "_CATALOG_PROVIDER_PREFIXES", "LLM_CONTEXT_WINDOW_SIZES"}
+                | {f"{name}_CONTEXT_WINDOWS" for name in _WINDOWS[1:]}
+            ),
+            "crewai.llm": frozenset(
+                {"LLM_CONTEXT_WINDOW_SIZES", "OPENAI_CONTEXT_WINDOWS"}
+                | {"AZURE_OPENAI_CONTEXT_WINDOWS"}
+            ),
+        },
+        versions={"57ccb29ce5440d067a338b9e32e01eec": _V},
+    ),
+    "platform": Portion(  # 300 applications and their tools
+        left={"crewai_core.platform_apps": frozenset({"PLATFORM_CATALOG"})},
+        versions={"adf3daeae10d6d463b113c50e94ccefd": _V},
+        deferred=("crewai_core.platform_catalog",),
+        tables=frozenset({"crewai_core.platform_catalog"}),
+    ),
+    "telemetry": Portion(
+        left={
+            "crewai.telemetry.telemetry": frozenset(
+                {"BatchSpanProcessor", "CommonAttributesSpanProcessor", "Resource", "SERVICE_NAME"}
+                | {"SafeOTLPSpanExporter", "Span", "TracerProvider"}
+            ),
+            "crewai.telemetry.tracing": frozenset({"TraceSession", "telemetry_session"}),
+            "crewai.telemetry.utils": frozenset({"Span", "Status", "StatusCode"}),
+            "crewai_core.telemetry": frozenset(
+                {"BatchSpanProcessor", "Context", "OTLPSpanExporter", "Resource", "SERVICE_NAME"}
+                | {"Span", "SpanExportResult", "SpanProcessor", "Status", "StatusCode"}
+                | {"TracerProvider"}
+            ),
+        },
+        versions={"fe24bae0152ec99e1fcb74ef5ceb48ee": _V},
+        deferred=("crewai.telemetry.tracing.session",),
+        measured=_OTEL,
+        watched=frozenset(
+            {
+                "crewai.events.event_bus",
+                "crewai.events.event_context",
+                "crewai.execution",
+                "crewai.telemetry.tracing.context",
+                "crewai.version",
+            }
+        ),
+        libraries=frozenset({*_OTEL, "opentelemetry", "opentelemetry.context", "requests"}),
+        variables=("OTEL", "PROTO"),
+        unread=frozenset({"OTEL_SDK_DISABLED"}),  # until a tracer provider is made
+    ),
+    "http": Portion(
+        left={
+            "crewai.a2a.auth.client_schemes": frozenset({"DigestAuth", "httpx"}),
+            "crewai.a2a.auth.server_schemes": frozenset({"PyJWKClient", "httpx", "jwt"}),
+            "crewai_core.auth.oauth2": frozenset({"httpx"}),
+            "crewai_core.auth.utils": frozenset({"PyJWKClient", "jwt"}),
+            "crewai_core.plus_api": frozenset({"httpx"}),
+        },
+        versions={"2f067ea0d696abc5746618feb716fddf": _V},
+        measured=("httpx", "jwt"),
+        libraries=frozenset({"cryptography.x509", "httpx", "jwt"}),
+        variables=("CRYPTOGRAPHY",),
+    ),
+    "drawing": Portion(
+        left={
+            "crewai.flow": frozenset({"visualize_flow_structure"}),
+            "crewai.flow.runtime": frozenset({"render_interactive"}),
+            "crewai.flow.visualization": frozenset({"render_interactive"}),
+            "crewai.flow.visualization.renderers": frozenset({"render_interactive"}),
+        },
+        versions={"80a788679130811d8df89bf33ae6e118": _V},
+        deferred=("crewai.flow.visualization.renderers.interactive",),
+        measured=("jinja2",),
+        watched=frozenset({"crewai.flow.visualization.builder", "crewai.flow.visualization.types"}),
+        libraries=frozenset({"jinja2", "jinja2.ext", "jinja2.parser"}),
+    ),
+    "yaml": Portion(
+        left={
+            "crewai.flow.flow_definition": frozenset({"yaml"}),
+            "crewai.project.crew_base": frozenset({"yaml"}),
+            "crewai.skills.parser": frozenset({"yaml"}),
+        },
+        versions={"c264eedeb45771857bdfef6410ab8e8a": _V},
+        measured=("yaml",),
+    ),
+}
