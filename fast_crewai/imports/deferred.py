@@ -311,7 +311,7 @@ def executed(name: str) -> None:
         if name in manifest.DEFERRED:
             _state.seen.add(name)
             if len(_state.seen) == len(manifest.DEFERRED):  # somebody has imported all of it
-                force_quietly()
+                _watcher.force_quietly()
 
 
 def _end() -> None:
