@@ -7,7 +7,6 @@ CI takes those that something is left out of or put off, and some others. All of
 
 import importlib.util
 import os
-import pkgutil
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from fast_crewai.imports.portions import PORTIONS
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("crewai") is None, reason="needs CrewAI")
 
 ALL = os.environ.get("FAST_CREWAI_SUBMODULES") == "all"
-BATCH = 60
+BATCH = 30
 SOME = 40  # of the others, CI takes every 40th
 
 # In a fork each: what a program sees that imports one submodule.
@@ -55,15 +54,11 @@ for name in sys.argv[1:]:
 def _every() -> list[str]:
     spec = importlib.util.find_spec("crewai")
     folders = list(spec.submodule_search_locations or ()) if spec is not None else []
-    found = []
-    for info in pkgutil.iter_modules(folders, "crewai."):
-        found.append(info.name)
     names = []
     for folder in map(Path, folders):  # as files: finding a submodule imports its parents
         for path in sorted(folder.rglob("*.py")):
             parts = path.relative_to(folder.parent).with_suffix("").parts
             names.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
-    assert {*found} <= {*names}
     return sorted({n for n in names if not n.endswith("__main__") and "templates" not in n})
 
 
