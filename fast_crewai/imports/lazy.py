@@ -41,8 +41,12 @@ _REPLACED = {"sys.modules.get(module_name)": f"{_LOADED}(module_name)"}
 _CHILDREN = {
     ("crewai.llms", "hooks"),
     ("crewai.llms", "providers"),
+    ("crewai.llms.hooks", "base"),
+    ("crewai.llms.hooks", "transport"),
     ("crewai.llms.providers", "openai"),
     ("crewai.llms.providers", "utils"),
+    ("crewai.llms.providers.openai", "completion"),
+    ("crewai.llms.providers.utils", "common"),
 }
 _LACKING = frozenset({_USER, *(parent for parent, _ in _CHILDREN)})
 
