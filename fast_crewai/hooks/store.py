@@ -119,13 +119,18 @@ def is_ours(place: Path) -> bool:
     return True
 
 
+def compiler() -> str:
+    """What code depends on beside its source: the Python, and its options."""
+    probe = hashlib.sha256(marshal.dumps(compile(_PROBE, "", "exec"))).hexdigest()
+    return f"{sys.version} {sys.implementation} {sys.flags.optimize} {probe}"
+
+
 @lru_cache(maxsize=1)
 def _place() -> Path | None:
     folder = config.cache_folder()
     if folder is None:
         return None
-    key = hashlib.sha256(f"{sys.version} {sys.implementation} {sys.flags.optimize}".encode())
-    key.update(marshal.dumps(compile(_PROBE, "", "exec")))
+    key = hashlib.sha256(compiler().encode())
     try:
         for name in (*_MAKERS, *_OTHERS):
             key.update((Path(__file__).parent.parent / name).read_bytes())

@@ -95,6 +95,8 @@ def plan(package: types.ModuleType) -> None:
     global _state
     if _state.parts or _state.portions:  # CrewAI's modules are made anew, or the first try failed
         force_quietly()
+        for left_out in _state.portions:
+            left_out.ended = True
         return DEFERRED.turn_off("CrewAI is imported a second time")
     _state = _State()
     try:
@@ -141,8 +143,7 @@ def _use(stored: Mapping[str, Any], specs: dict[str, ModuleSpec]) -> None:
 
 def begin(name: str) -> None:
     """A module of CrewAI's is about to be executed. Never raises."""
-    for recorder in _measuring(name):
-        recorder.begin()
+    _measure(name, effects.Recorder.begin)
     if name in manifest.PACKAGES and _state.pending:
         _keep_settings()
     if _state.recorder is not None and name in manifest.LEFT:
@@ -164,15 +165,20 @@ def _keep_settings() -> None:
     _state.kept.begin()
 
 
-def _measuring(name: str) -> list[effects.Recorder]:
-    if name not in _MEASURED:
-        return []
-    kept = _state.recorders.items()
-    return [recorder for key, recorder in kept if name in proving.measured(PORTIONS[key])]
+def _measure(name: str, what: Callable[[effects.Recorder], None]) -> None:
+    """On a first run: note what importing a portion's module changes."""
+    if not _state.recorders or name not in _MEASURED:
+        return
+    try:
+        for key, recorder in _state.recorders.items():
+            if name in proving.measured(PORTIONS[key]):
+                what(recorder)
+    except Exception as error:  # no working directory
+        _give_up(error)
 
 
 def _give_up(error: Exception) -> None:
-    _state.recorder = None
+    _state.recorder, _state.recorders = None, {}
     DEFERRED.turn_off(f"{type(error).__name__}: {error}")
 
 
@@ -201,8 +207,10 @@ def code_for(module: types.ModuleType, name: str, loader: object) -> types.CodeT
         if name in left_out.planned and type(loader) is SourceFileLoader:
             if vars(module).keys() - _EMPTY:
                 return None  # a reload
-            DEFERRED.used()
-            return left_out.code_for(module, name, loader.path)
+            shorter = left_out.code_for(module, name, loader.path)
+            if shorter is not None:
+                DEFERRED.used()
+            return shorter
     file, *planned = _state.planned.get(name, (None,))
     if not planned or type(loader) is not SourceFileLoader or loader.path != file:
         return None
@@ -290,8 +298,7 @@ def executed(name: str) -> None:
             _state.recorder.end()
         except Exception as error:
             _give_up(error)
-    for recorder in _measuring(name):
-        recorder.end()
+    _measure(name, effects.Recorder.end)
     forcing = _state.forcing == threading.get_ident()  # then there is more to come
     if name in manifest.PACKAGES and _state.kept is not None and not forcing:
         _state.kept.end()

@@ -16,6 +16,7 @@ from typing import Any
 
 import fast_crewai
 from fast_crewai import config
+from fast_crewai.hooks.store import compiler
 from fast_crewai.imports import (
     effects,
     lazy,
@@ -120,7 +121,7 @@ def _locate(found: Found) -> str | None:
 
 def _environment(specs: Mapping[str, ModuleSpec]) -> Iterator[Any]:
     """What the stored code depends on, apart from the files that it was made from."""
-    yield from (sys.version, sys.prefix, sys.implementation.cache_tag, fast_crewai.__version__)
+    yield from (compiler(), sys.prefix, fast_crewai.__version__)
     for name in _MAKERS:  # while developing
         stat = (Path(__file__).parent / f"{name}.py").stat()
         yield stat.st_mtime_ns, stat.st_size

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -403,6 +404,16 @@ def test_other_settings_are_a_first_run_and_tell_nothing(tmp_path: Path) -> None
     assert [line.split()[0] for line in said] == ["True", "False", "True", "True", "False", "False"]
     for path in (tmp_path / "fast-crewai" / "deferred").iterdir():
         assert b"-secret" not in path.read_bytes()
+
+
+def test_other_options_of_the_compiler_are_a_first_run(cache: Path, tmp_path: Path) -> None:
+    """Code without docstrings or columns is another."""
+    for option in ("PYTHONOPTIMIZE", "PYTHONNODEBUGRANGES"):
+        if option == "PYTHONNODEBUGRANGES" and sys.version_info < (3, 11):
+            continue
+        env = environment(**QUIET, XDG_CACHE_HOME=cache) | {option: "2"}
+        answer = start("-c", ON + REASON, cwd=tmp_path, env=env)
+        assert answer.stdout.startswith("True off first run here"), answer.stdout + answer.stderr
 
 
 DOTENV = "CHROMA_SERVER_HOST={}\nIS_PERSISTENT={}\nCHROMA_API_IMPL=${{CHROMA_SERVER_HOST}}\n"
