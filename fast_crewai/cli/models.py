@@ -44,7 +44,7 @@ _WAYS = (
     lambda model: model.__pydantic_core_schema__,
     lambda model: model.__pydantic_complete__,
     lambda model: model.model_fields,
-    lambda model: model.model_config,
+    lambda model: model.__pydantic_fields__,
     lambda model: hasattr(model, "__pydantic_core_schema__"),
 )
 
