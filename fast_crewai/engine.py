@@ -13,7 +13,7 @@ from types import CodeType, ModuleType
 from fast_crewai import __version__, config
 from fast_crewai.hooks import store
 from fast_crewai.hooks.registry import Registry
-from fast_crewai.imports import collector, deferred, lazy, set_aside
+from fast_crewai.imports import collector, deferred, lazy, pending, schemas, set_aside
 
 _lock = threading.RLock()
 _registry: Registry | None = None
@@ -31,6 +31,7 @@ def _after_fork() -> None:
         _registry.forget_lock()
     collector.resume()
     deferred.forget_lock()
+    pending.forget_lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -68,6 +69,7 @@ def deactivate() -> None:
         _active = False
         lazy.force_quietly()
         deferred.force_quietly()
+        schemas.build_all()
         set_aside.end()
         if _registry is not None:
             _registry.uninstall()
@@ -79,16 +81,33 @@ def prepare(name: str) -> None:
         deferred.prepare(name)
 
 
-def begin(module: ModuleType, name: str) -> collector.Resume | None:
+class _Ends:
+    """What must be ended when ``crewai`` has been executed."""
+
+    def __init__(self, pause: collector.Resume | None) -> None:
+        self._pause = pause
+
+    def end(self, done: bool) -> None:
+        schemas.ended(done)
+        if self._pause is not None:
+            self._pause.end(done)
+
+
+def begin(module: ModuleType, name: str) -> collector.Resume | _Ends | None:
     """A CrewAI module is about to be executed: what must be ended when it has been."""
     deferred.begin(name)
+    schemas.begin()
     if name not in ("crewai", lazy.SOURCE) or _registry is None or not _active:
         return None
     if name == "crewai" and _registry.wants(lazy.LAZY):
         lazy.plan(module)
     if name == "crewai" and _registry.wants(deferred.DEFERRED):
         deferred.plan(module)
-    return collector.pause() if _registry.wants(collector.GC) else None
+    pause = collector.pause() if _registry.wants(collector.GC) else None
+    if name == "crewai" and _registry.wants(schemas.SCHEMAS):
+        schemas.plan(module)
+        return _Ends(pause)
+    return pause
 
 
 def code_for(module: ModuleType, name: str, loader: object) -> CodeType | None:

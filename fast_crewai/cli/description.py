@@ -1,11 +1,12 @@
 """What can be seen of an imported CrewAI, as JSON: plain and accelerated must be the same.
 
-python description.py [on]
+python description.py [on|off] SEED
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import sys
 from typing import Any
@@ -29,12 +30,14 @@ def kickoff() -> str:
     return str(Crew(agents=[agent], tasks=[task]).kickoff(inputs={"x": "1"}))
 
 
-def describe() -> dict[str, Any]:
-    """Import CrewAI, use it, then look at all of it."""
+def describe(models: Any, seed: int) -> dict[str, Any]:
+    """Import CrewAI, use it, then look at all of it; ``models`` is the module of that name."""
     import crewai
     from crewai.events import crewai_event_bus
 
+    models.touch(seed, 0.3)
     answer = kickoff()
+    models.touch(seed)
     handlers = {
         kind.__name__: len(found) for kind, found in crewai_event_bus._sync_handlers.items()
     }
@@ -55,6 +58,7 @@ def describe() -> dict[str, Any]:
         "handlers": handlers,
         "names": number,
         "modules": modules,
+        "models": models.describe(),
     }
 
 
@@ -68,9 +72,10 @@ def _names(module: Any) -> list[tuple[str, ...]]:
 
 
 if __name__ == "__main__":
+    our_models = importlib.import_module("models")
     del sys.path[0]  # this file's folder
-    if sys.argv[1:] == ["on"]:
+    if sys.argv[1] == "on":
         from fast_crewai import finder
 
         finder.start()
-    print(json.dumps(describe()))
+    print(json.dumps(describe(our_models, int(sys.argv[2]))))

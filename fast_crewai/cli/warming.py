@@ -14,32 +14,39 @@ import click
 
 from fast_crewai import config, report
 from fast_crewai.cli import description
-from fast_crewai.imports import proving
+from fast_crewai.imports import proving, schema_proof
 
 
 def warm() -> dict[str, Any]:
     """Import CrewAI plain, accelerated, and once more from what that left, and compare.
 
     Returns what was compared, which is kept for ``doctor``. If anything differs,
-    ``imports.deferred`` is off here until the environment changes. Raises click.ClickException.
+    ``imports.deferred`` and ``imports.schemas`` are off here until the environment changes; if
+    it is models only, just the latter. Raises click.ClickException.
     """
     if report.crewai_version() is None:
         raise click.ClickException("CrewAI is not installed in this environment")
     folder = config.cache_folder()
     if folder is None:
         raise click.ClickException("there is no cache folder: HOME is not set")
-    plain = _describe("off")
-    _describe("on")  # the first run
-    ours = _describe("on")
-    different = compare(plain, ours)
-    if different:
+    seed = int.from_bytes(os.urandom(2), "big")  # models are used for the first time in any order
+    plain = _describe("off", seed)
+    _describe("on", seed)  # the first run
+    ours = _describe("on", seed)
+    models = compare_models(plain, ours)
+    others = compare(plain, ours)
+    different = others + models
+    if others:
         proving.distrust("`fast-crewai warm` has found a difference")
+    if different:
+        schema_proof.distrust("`fast-crewai warm` has found a difference")
     checked = {
         "when": time.strftime("%Y-%m-%d %H:%M:%S"),
         "python": sys.executable,
         "crewai": plain["version"],
         "modules": len(plain["modules"]),
         "names": plain["names"],
+        "models": len(plain["models"]),
         "handlers": sum(plain["handlers"].values()),
         "different": different,
     }
@@ -65,6 +72,14 @@ def compare(plain: dict[str, Any], ours: dict[str, Any]) -> list[str]:
     return found + [f"names of {name}" for name in differing]
 
 
+def compare_models(plain: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+    """Whose schemas, or what comes with them, differ."""
+    a, b = plain["models"], ours["models"]
+    return [
+        f"schema of {name}" for name in sorted(a.keys() | b.keys()) if a.get(name) != b.get(name)
+    ]
+
+
 def last() -> dict[str, Any] | None:
     """What was compared the last time for this Python."""
     folder = config.cache_folder()
@@ -81,7 +96,7 @@ def sentence(checked: dict[str, Any]) -> str:
     return (
         f"CrewAI {checked['crewai']} was imported plain and accelerated on {checked['when']} "
         f"{result}: {checked['modules']} modules, {checked['names']} names, "
-        f"{checked['handlers']} event handlers, a kickoff"
+        f"{checked.get('models', 0)} models, {checked['handlers']} event handlers, a kickoff"
     )
 
 
@@ -89,9 +104,9 @@ def _file(folder: Path) -> Path:
     return folder / "checked.json"
 
 
-def _describe(side: str) -> dict[str, Any]:
+def _describe(side: str, seed: int) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, description.__file__, side],
+        [sys.executable, description.__file__, side, str(seed)],
         env=config.quiet_environment(enabled=side == "on"),
         capture_output=True,
         text=True,

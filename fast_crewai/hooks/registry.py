@@ -22,13 +22,14 @@ from fast_crewai.imports.deferred import DEFERRED
 from fast_crewai.imports.feature import ACTIVE as ACTIVE
 from fast_crewai.imports.feature import OFF, WAITING, Feature
 from fast_crewai.imports.lazy import LAZY
+from fast_crewai.imports.schemas import SCHEMAS
 
 if TYPE_CHECKING:
     from fast_crewai.hooks.dispatch import Dispatcher, Tally
 
 logger = logging.getLogger("fast_crewai")
 
-FEATURES = (GC, LAZY, DEFERRED)
+FEATURES = (GC, LAZY, DEFERRED, SCHEMAS)
 AREAS = (
     "flow",
     "events",

@@ -36,15 +36,15 @@ def test_what_differs_is_found(tmp_path: Path) -> None:
     """An accelerator that changes a name, an event handler and an answer."""
     env = environment(**QUIET, XDG_CACHE_HOME=tmp_path)
     program = """
-from fast_crewai.cli import description, warming
+from fast_crewai.cli import description, models, warming
 import crewai
-plain = description.describe()
+plain = description.describe(models, 1)
 crewai.something = 3
 del crewai.crew.Crew.__module__
 description.kickoff = lambda: "another"
 from crewai.events import crewai_event_bus as bus
 bus._sync_handlers.clear()
-print(*warming.compare(plain, description.describe()), sep="\\n")
+print(*warming.compare(plain, description.describe(models, 1)), sep="\\n")
 """
     answer = start("-c", program, env=env)
     assert answer.stdout.splitlines()[0].startswith("answer: forty two plain, another")
