@@ -167,15 +167,15 @@ def test_all_hand_offs_are_seen(run, watch):
 @pytest.mark.parametrize("run", ["crew", "flow"])
 def test_in_debug_mode_the_engine_stays_on_its_loop(run):
     made = []
-    plain = asyncio.Task
 
-    def task(coroutine, **options):
-        made.append(coroutine.__qualname__)
-        return plain(coroutine, **options)
+    class Noted(asyncio.Task):
+        def __init__(self, coroutine, **options):
+            made.append(coroutine.__qualname__)
+            super().__init__(coroutine, **options)
 
     def tasks():
         made.clear()
-        with mock.patch.object(asyncio.tasks, "Task", task):
+        with mock.patch.object(asyncio.tasks, "Task", Noted):
             asyncio.run(RUNS[run](), debug=True)
         return [name for name in made if name.startswith("Flow.")]
 
