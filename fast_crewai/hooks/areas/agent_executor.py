@@ -25,7 +25,12 @@ from fast_crewai._core import Declined, find_triggered_in
 from fast_crewai.hooks.areas.flow_binding import signature_reader
 from fast_crewai.hooks.areas.flow_methods import SAVING, saves_nothing, two_turns
 from fast_crewai.hooks.areas.recompile import keeps_plainly, recompiled
-from fast_crewai.hooks.areas.worker_threads import as_from_a_future, in_worker, is_own
+from fast_crewai.hooks.areas.worker_threads import (
+    as_from_a_future,
+    in_worker,
+    is_own,
+    nobody_counts,
+)
 from fast_crewai.hooks.dispatch import ACTIVE_MARK, is_ours, original_of
 from fast_crewai.hooks.route import Route, Site
 
@@ -42,6 +47,39 @@ PRIVATE = (
     "_methods",
     "_or_listeners_lock",
     "_pending_events",
+)
+# Called by the engine, in a worker or not at all: whoever replaces one keeps CrewAI's engine.
+READS = (
+    *(
+        f"{_RUNTIME}:Flow.{name}"
+        for name in (
+            "_execute_start_method",
+            "_execute_listeners",
+            "_execute_single_listener",
+            "_execute_method",
+            "_execute_racing_listeners",
+            "_persist_method_completion",
+            "_run_human_feedback_step",
+            "_find_triggered_methods",
+            "_listener_methods",
+            "_condition_met",
+            "_start_method_names",
+            "_is_router",
+            "_get_racing_group_for_listeners",
+            "_build_racing_groups",
+            "_skip_interception",
+            "_dispatch_interception",
+            "_inject_trigger_payload_for_start_method",
+            "_clear_or_listeners",
+            "_rearm_or_listeners_for_trigger",
+            "_start_condition_triggered_by",
+            "_start_condition",
+            "_listen_condition",
+        )
+    ),
+    f"{_RUNTIME}:_condition_satisfied",
+    f"{_RUNTIME}:_condition_branches",
+    f"{_RUNTIME}:_is_multi_event_or",
 )
 _to_thread = asyncio.to_thread
 _UNSET = object()
@@ -373,11 +411,14 @@ def _loop(site: Site) -> Callable[..., Any]:
             raise Declined("emits the events of its methods")
         if site.module.asyncio.to_thread is not _to_thread:
             raise Declined("patched: asyncio.to_thread")
-        if asyncio.get_running_loop().get_task_factory() is not None:
+        loop = asyncio.get_running_loop()
+        if loop.get_task_factory() is not None:
             raise Declined("tasks are made by somebody else's factory")
+        if loop.get_debug() or not nobody_counts(loop):
+            raise Declined("its event loop is watched")
         if not keeps_plainly(flow, PRIVATE):
             raise Declined("something covers its private attributes")
-        run = _Run(engine.start(flow, start_method_name), asyncio.get_running_loop())
+        run = _Run(engine.start(flow, start_method_name), loop)
         await run.drive()
 
     return execute_start_method
@@ -388,22 +429,5 @@ EXECUTOR_LOOP = Route(
     target=f"{_RUNTIME}:Flow._execute_start_method",
     why="12 hand-offs between threads per tool step of an agent",
     build=_loop,
-    reads=tuple(
-        f"{_RUNTIME}:Flow.{name}"
-        for name in (
-            "_execute_start_method",
-            "_execute_listeners",
-            "_execute_single_listener",
-            "_execute_method",
-            "_execute_racing_listeners",
-            "_persist_method_completion",
-            "_run_human_feedback_step",
-            "_find_triggered_methods",
-            "_clear_or_listeners",
-            "_rearm_or_listeners_for_trigger",
-            "_start_condition_triggered_by",
-            "_start_condition",
-            "_listen_condition",
-        )
-    ),
+    reads=READS,
 )

@@ -21,6 +21,7 @@ from typing import Any
 from fast_crewai._core import Declined, Guard
 from fast_crewai.hooks.areas.agent_executor import (
     PRIVATE,
+    READS,
     _Call,
     _Engine,
     _Failed,
@@ -30,7 +31,7 @@ from fast_crewai.hooks.areas.agent_executor import (
 )
 from fast_crewai.hooks.areas.plain_states import PlainStates
 from fast_crewai.hooks.areas.recompile import keeps_plainly
-from fast_crewai.hooks.areas.worker_threads import as_from_a_future
+from fast_crewai.hooks.areas.worker_threads import as_from_a_future, nobody_counts
 from fast_crewai.hooks.dispatch import original_of
 from fast_crewai.hooks.route import Route, Site, locate
 
@@ -271,6 +272,8 @@ def _chain(site: Site) -> Callable[..., Any]:
             raise Declined("patched: asyncio.to_thread")
         if type(flow).__getattribute__ is not own.__getattribute__ or loop.get_debug():
             raise Declined("watched")
+        if not nobody_counts(loop):
+            raise Declined("its event loop is watched")
         if loop.get_task_factory() is not None:
             raise Declined("tasks are made by somebody else's factory")
         if not engine.intact(flow):
@@ -316,5 +319,8 @@ CHAIN = Route(
     target=f"{_RUNTIME}:Flow._execute_single_listener",
     why="a hand-off to a thread and back, a task and ten turns of the event loop per method",
     build=_chain,
-    reads=tuple(f"{_RUNTIME}:Flow.{name}" for name in _METHODS),
+    reads=(
+        *(f"{_RUNTIME}:Flow.{name}" for name in _METHODS),
+        *(read for read in READS if "." not in read.partition(":")[2]),
+    ),
 )

@@ -14,6 +14,7 @@ from typing import Any
 from fast_crewai.hooks.areas.event_futures import waiting_for_all
 from fast_crewai.hooks.areas.flow_methods import two_turns
 from fast_crewai.hooks.areas.recompile import recompiled
+from fast_crewai.hooks.areas.worker_threads import nobody_counts
 from fast_crewai.hooks.dispatch import original_of
 from fast_crewai.hooks.route import Route, Site
 
@@ -54,7 +55,11 @@ def _kickoff_async(site: Site) -> Callable[..., Any]:
 
     async def wait(nothing: Callable[[Any], bool], owner: Any, method: str) -> None:
         to_thread = module.asyncio.to_thread
-        if to_thread is _to_thread and _tells(nothing, owner):
+        if (
+            to_thread is _to_thread
+            and _tells(nothing, owner)
+            and nobody_counts(asyncio.get_running_loop())
+        ):
             await two_turns()
         else:
             await to_thread(getattr(owner, method))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from fast_crewai.hooks.areas.recompile import recompiled
+from fast_crewai.hooks.areas.worker_threads import nobody_counts
 from fast_crewai.hooks.route import Route, Site
 
 _RUNTIME = "crewai.flow.runtime"
@@ -53,7 +54,11 @@ def _execute_method(site: Site) -> Callable[..., Any]:
 
     async def complete(flow: Any, method_name: Any) -> None:
         to_thread = module.asyncio.to_thread
-        if to_thread is _to_thread and saves_nothing(flow, method_name, expected):
+        if (
+            to_thread is _to_thread
+            and saves_nothing(flow, method_name, expected)
+            and nobody_counts(asyncio.get_running_loop())
+        ):
             await two_turns()
         else:
             await to_thread(flow._persist_method_completion, method_name)

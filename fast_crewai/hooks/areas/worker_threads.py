@@ -13,6 +13,7 @@ import contextvars
 import os
 import queue
 import threading
+import types
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import thread as pool
@@ -22,6 +23,12 @@ from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.route import Route, Site
 
 MOST = 256  # threads at once; further runs wait in asyncio's pool, as before
+# A loop's methods that a hand-off to a thread calls, where they are Python's own.
+_LOOPS = tuple(
+    (name, function)
+    for name in ("call_soon", "call_soon_threadsafe", "create_task", "run_in_executor")
+    if (function := vars(asyncio.BaseEventLoop)[name]).__globals__ is vars(asyncio.base_events)
+)
 
 
 class _Threads:
@@ -54,6 +61,22 @@ if hasattr(os, "register_at_fork"):  # the child has none of them
 _here = _Here()
 
 
+def nobody_counts(loop: Any) -> bool:
+    """Whether no code of the user's sees what the loop sends to threads, or which tasks it has.
+
+    uvloop's methods are compiled: a replacement isn't.
+    """
+    for name, own in _LOOPS:
+        method = getattr(loop, name)
+        if type(method) is not types.MethodType:
+            return False
+        function = method.__func__
+        if function is not own and type(function).__name__ != "cython_function_or_method":
+            return False
+    executor = getattr(loop, "_default_executor", None)
+    return len(_LOOPS) == 4 and (executor is None or type(executor) is ThreadPoolExecutor)
+
+
 def is_own() -> bool:
     """Whether this thread is the run's own: nothing else waits for it."""
     return _here.own
@@ -65,7 +88,7 @@ async def in_worker(function: Callable[..., Any], *arguments: Any) -> Any:
     It has a name like those of asyncio's pool, and the loop's end waits for it in the same way.
     """
     loop = asyncio.get_running_loop()
-    number = _threads.take() if _has_asyncios_pool(loop) else None
+    number = _threads.take() if nobody_counts(loop) and _has_asyncios_pool(loop) else None
     if number is None:
         return await asyncio.to_thread(function, *arguments)
     future: asyncio.Future[Any] = loop.create_future()
