@@ -1,8 +1,9 @@
 """The log of a crew's task outputs: one connection for each of them instead of two.
 
 Before CrewAI adds an output it loads the whole table, only to see that it can. Its own ``load``
-and ``add`` are compiled again to share the connection, and texts that were decoded once aren't
-decoded again. What is written, when it is committed, locks and exceptions stay.
+and ``add`` are compiled again to share the connection, and texts that the last load decoded aren't
+decoded again: crews side by side share one table, and each would decode the outputs of all. What
+is written, when it is committed, locks and exceptions stay.
 
 With CrewAI's own lock both happen under it, which nobody can tell; with another one, the
 connection stays open while the lock is waited for.
@@ -15,9 +16,9 @@ import json
 import os
 import sqlite3
 import sys
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from operator import is_
 from typing import Any
 
 from fast_crewai._core import Declined
@@ -31,17 +32,49 @@ _CONNECT = "closing(sqlite3.connect(self.db_path, timeout=30))"
 _LOG = {"task", "output", "task_index", "inputs", "was_replayed"}
 _LOOK = "SELECT 1 FROM latest_kickoff_task_outputs LIMIT 0"
 _REMEMBERED = 2_000_000  # characters
+_NESTED = 50  # brackets: with more, what is left of the stack may decide
 
 # Tracers may have replaced both before us, and count.
 _connect, _loads = _sqlite3.connect, json.loads
 _is_own_json = getattr(_loads, "__globals__", None) is vars(json)
+_digits_limit = getattr(sys, "get_int_max_str_digits", int)  # longer numbers are refused
+
+
+def _decoder() -> tuple[Any, ...]:
+    """What ``json.loads`` decodes with."""
+    decoder: Any = getattr(json, "_default_decoder", None)
+    steps = ("decode", "raw_decode")
+    return (
+        decoder,
+        json.JSONDecoder,
+        getattr(decoder, "scan_once", None),
+        *(getattr(type(decoder), name, None) for name in steps),
+        *(name in getattr(decoder, "__dict__", ()) for name in steps),
+    )
+
+
+_own_decoder = _decoder()
+
+
+class _Memory:
+    """The texts that the last load of any storage decoded, and under which limit."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, frozenset[str]] = (0, frozenset())  # replaced as one
+
+    def known(self) -> frozenset[str]:
+        limit, texts = self._last
+        return texts if limit == _digits_limit() else frozenset()
+
+    def keep(self, texts: set[str]) -> None:
+        self._last = (_digits_limit(), frozenset(texts))
 
 
 class _Session:
     """Stands for the storage in its ``load`` and ``add``, and keeps the connection between."""
 
     def __init__(
-        self, storage: Any, decoded: set[str], load: Callable[..., Any] | None = None
+        self, storage: Any, decoded: frozenset[str], load: Callable[..., Any] | None = None
     ) -> None:
         self._load = load  # what writing begins with, if it isn't done before
         self.began = False
@@ -101,6 +134,8 @@ class _Session:
             return
         if text not in self._decoded:
             _loads(text)
+            if text.count("[") + text.count("{") > _NESTED:
+                return
         self._remembered += len(text)
         if self._remembered <= _REMEMBERED:
             self.seen.add(text)
@@ -128,7 +163,7 @@ def _update(site: Site) -> Callable[..., Any]:
     )
     store_lock = original_of(vars(module)["store_lock"])
     lock_store = vars(sys.modules[store_lock.__module__])
-    decoded: Any = weakref.WeakKeyDictionary()  # storage → texts of its last load
+    memory = _Memory()
 
     def fast(self: Any, task_index: Any, log: Any) -> None:
         if type(self) is not handler or "load" in vars(self):
@@ -151,9 +186,11 @@ def _update(site: Site) -> Callable[..., Any]:
             raise Declined("patched: sqlite3")
         if own["json"] is not json or json.loads is not _loads or not _is_own_json:
             raise Declined("patched: json")
+        if not all(map(is_, _decoder(), _own_decoder)):
+            raise Declined("patched: json's decoder")
         if own["closing"] is not closing:
             raise Declined("patched: closing")
-        known = decoded.get(storage, set())
+        known = memory.known()
         if (
             original_of(own["store_lock"]) is store_lock
             and lock_store["_backend"] is None
@@ -163,7 +200,7 @@ def _update(site: Site) -> Callable[..., Any]:
         else:
             before_lock(storage, known, log)
 
-    def under_lock(storage: Any, known: set[str], log: dict[str, Any]) -> None:
+    def under_lock(storage: Any, known: frozenset[str], log: dict[str, Any]) -> None:
         session, failed = _Session(storage, known, load), None
         try:
             add(session, **log)
@@ -172,7 +209,7 @@ def _update(site: Site) -> Callable[..., Any]:
                 raise
             failed = error
         if failed is None:
-            decoded[storage] = session.seen
+            memory.keep(session.seen)
             return
         first = _Session(storage, known)  # no lock: what loading says comes first
         try:
@@ -181,11 +218,11 @@ def _update(site: Site) -> Callable[..., Any]:
             first.close()
         raise failed
 
-    def before_lock(storage: Any, known: set[str], log: dict[str, Any]) -> None:
+    def before_lock(storage: Any, known: frozenset[str], log: dict[str, Any]) -> None:
         session = _Session(storage, known)
         try:
             load(session)
-            decoded[storage] = session.seen
+            memory.keep(session.seen)
             add(session, **log)
         finally:
             session.close()
