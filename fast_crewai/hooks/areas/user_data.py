@@ -2,7 +2,7 @@
 
 CrewAI makes its folder twice, by ``pathlib``, before each look. The same questions are asked here
 with four system calls: where the folder is, whether the file is there, what it says. Nothing is
-kept. A folder that is missing, and a file that isn't plain ASCII, are CrewAI's.
+kept. A folder that is missing, and a file that isn't plain ASCII JSON, are CrewAI's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from fast_crewai.hooks.route import Route, Site, TargetError
 _DATA = "crewai_core.user_data"
 _PATHS = "crewai_core.paths"
 _FILE = ".crewai_user.json"
-_METHODS = ("mkdir", "exists", "is_dir", "stat", "read_text", "open", "cwd", "name")
+_METHODS = (
+    *("__new__", "__init__", "__truediv__", "__str__", "__fspath__", "cwd", "name"),
+    *("mkdir", "exists", "is_dir", "stat", "read_text", "open"),
+)
 _CALLED = (
     (os, ("stat", "mkdir", "getcwd", "getenv", "fspath")),
     (os.path, ("exists", "isdir", "expanduser", "join")),
@@ -35,8 +38,6 @@ _LOOKS = [(vars(owner).get, name) for owner, names in _CALLED for name in names]
 
 
 def _load_user_data(site: Site) -> Callable[..., Any]:
-    import appdirs
-
     data, paths = vars(site.module), vars(sys.modules[_PATHS])
     were = [look(name) for look, name in _LOOKS]
     of_data = {name: data[name] for name in ("json", "Path", "db_storage_path")}
@@ -46,6 +47,7 @@ def _load_user_data(site: Site) -> Callable[..., Any]:
     }
     if of_data["db_storage_path"] is not of_paths["db_storage_path"]:
         raise TargetError("crewai_core.user_data is not what it was")
+    appdirs = paths["appdirs"]
     folder_of = appdirs.user_data_dir
     if getattr(folder_of, "__globals__", None) is not vars(appdirs):
         raise TargetError("appdirs.user_data_dir is not what it was")
