@@ -1,7 +1,7 @@
 """The user's consent to traces: a small file, read again for every crew, agent and task.
 
 CrewAI makes its folder twice, by ``pathlib``, before each look. The same questions are asked here
-with four system calls: where the folder is, whether the file is there, what it says. Nothing is
+with a few system calls: where the folder is, whether the file is there, what it says. Nothing is
 kept. A folder that is missing, and a file that isn't plain ASCII JSON, are CrewAI's.
 """
 
@@ -48,7 +48,7 @@ def _load_user_data(site: Site) -> Callable[..., Any]:
     if of_data["db_storage_path"] is not of_paths["db_storage_path"]:
         raise TargetError("crewai_core.user_data is not what it was")
     appdirs = paths["appdirs"]
-    folder_of = appdirs.user_data_dir
+    folder_of, project_of = appdirs.user_data_dir, paths["get_project_directory_name"]
     if getattr(folder_of, "__globals__", None) is not vars(appdirs):
         raise TargetError("appdirs.user_data_dir is not what it was")
 
@@ -62,9 +62,7 @@ def _load_user_data(site: Site) -> Callable[..., Any]:
         if [look(name) for look, name in _LOOKS] != were or sys.flags.warn_default_encoding:
             raise Declined("patched: files")
         try:
-            here = os.getcwd()  # noqa: PTH109
-            name = os.environ.get("CREWAI_STORAGE_DIR", os.path.basename(here))  # noqa: PTH119
-            return _read(folder_of(name, "CrewAI"))
+            return _read(folder_of(project_of(), "CrewAI"))
         except (OSError, ValueError) as error:
             raise Declined(f"{type(error).__name__} when reading") from None
 
