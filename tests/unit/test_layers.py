@@ -91,6 +91,8 @@ def test_only_config_reads_the_environment() -> None:
             text = text.replace("dict(os.environ)", "").replace("in os.environ.items()", "")
         if path.name == "environ.py":  # watches who writes to it
             text = text.replace("type(os.environ)", "").replace("os.environ.__class__", "")
+        if path.name == "user_data.py":  # watches who replaces it
+            text = text.replace('"getenv"', "")
         assert path.name == "config.py" or ("os.environ" not in text and "getenv" not in text), path
 
 

@@ -6,6 +6,7 @@ from fast_crewai.hooks.areas import executor_state, token_preflight
 from fast_crewai.hooks.areas.agent_executor import EXECUTOR_LOOP
 from fast_crewai.hooks.areas.private_attributes import private_attributes
 from fast_crewai.hooks.areas.react_parser import PARSE
+from fast_crewai.hooks.areas.user_data import USER_DATA
 
 ROUTES = (
     EXECUTOR_LOOP,
@@ -16,4 +17,5 @@ ROUTES = (
     private_attributes("agents", "crewai.llms.base_llm:BaseLLM"),
     private_attributes("agents", "crewai.security.fingerprint:Fingerprint"),
     *token_preflight.ROUTES,
+    USER_DATA,
 )

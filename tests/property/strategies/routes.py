@@ -30,6 +30,7 @@ from strategies import (
     task_logs,
     texts,
     tool_uses,
+    user_data,
 )
 
 
@@ -125,6 +126,7 @@ def case_for(route: str, owner: Any) -> Case:
             st.tuples(texts.names) | st.tuples(texts.names, st.sampled_from([64, 200, 10, 0, -3])),
             call,
         ),
+        "agents.user-data": Case(user_data.examples, user_data.observe),
         "agents.react-parser": Case(react.answers, react.observe),
         "agents.executor-state": Case(
             executors.steps,
