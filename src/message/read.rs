@@ -52,7 +52,7 @@ pub fn read(json: &str) -> Result<Fields<'_>> {
 }
 
 /// The text that a record of a memory store is found by: the JSON string itself, or an object's
-/// "value" (its JSON if that isn't a string). Lone surrogates are replaced. None for anything else.
+/// "value" that is one. Lone surrogates are replaced. None for anything else.
 pub fn text_of_json(json: &str) -> Option<String> {
     if let Ok(raw) = serde_json::from_str::<&RawValue>(json)
         && raw.get().starts_with('"')
@@ -61,11 +61,7 @@ pub fn text_of_json(json: &str) -> Option<String> {
     }
     let mut fields = serde_json::from_str::<HashMap<String, &RawValue>>(json).ok()?;
     let value = fields.remove("value")?.get();
-    Some(if value.starts_with('"') {
-        lossy(value)
-    } else {
-        value.to_owned()
-    })
+    value.starts_with('"').then(|| lossy(value))
 }
 
 /// The text of a valid JSON string.
