@@ -4,16 +4,22 @@
 
 Writes benchmarks/results/api.json, and for `get_performance_improvements` benchmarks.json in the
 user's cache folder.
+
+No gain was found for tasks (threads share the GIL, coroutines one loop) and single SQLite rows.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
 import itertools
 import json
 import random
+import shutil
+import sqlite3
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +28,9 @@ from typing import Any
 
 from harness import interleave, line, summary, write
 
+from fast_crewai.database import AcceleratedSQLiteWrapper
 from fast_crewai.memory import AcceleratedMemoryStorage
+from fast_crewai.memory.words import words
 from fast_crewai.serialization import AgentMessage
 from fast_crewai.tasks import AcceleratedTaskExecutor
 from fast_crewai.tools import AcceleratedToolExecutor
@@ -94,29 +102,96 @@ def validation() -> dict[str, Sides]:
 
 def memory(documents: int) -> dict[str, Sides]:
     chance = random.Random(1)
-    words = [f"word{number}" for number in range(30_000)]
+    vocabulary = [f"word{number}" for number in range(30_000)]
     weights = list(itertools.accumulate(1 / (n + 10) for n in range(30_000)))
 
     def sentence(length: int) -> str:
-        return " ".join(chance.choices(words, cum_weights=weights, k=length))
+        return " ".join(chance.choices(vocabulary, cum_weights=weights, k=length))
 
     stores = {
         n: AcceleratedMemoryStorage(use_rust=s) for n, s in (("rust", True), ("python", False))
     }
-    for _ in range(documents):
-        text = sentence(30)
+    texts = [sentence(30) for _ in range(documents)]
+    for text in texts:
         for store in stores.values():
             store.save(text)
     queries = [sentence(6) for _ in range(20)]
     for query in queries[:3]:
         found = [[(i["id"], i["score"]) for i in s.search(query, 5, 0)] for s in stores.values()]
         assert found[0] == found[1]
-    turn = {name: itertools.cycle(queries) for name in stores}
+    turn = {name: itertools.cycle(queries) for name in [*stores, "TfidfVectorizer"]}
+    sides: Sides = {
+        name: lambda s=store, n=name: s.search(next(turn[n]), 5, 0)  # type: ignore[misc]
+        for name, store in stores.items()
+    }
+    if (find := vectorizer(texts)) is not None:
+        for query in queries:
+            ours = [item["score"] for item in stores["rust"].search(query, 5, 0)]
+            assert all(abs(a - b) < 1e-9 for a, b in zip(ours, find(query, 5), strict=True))
+        sides["TfidfVectorizer"] = lambda: find(next(turn["TfidfVectorizer"]), 5)
+    return {f"memory search, {documents}": sides}
+
+
+def vectorizer(texts: list[str]) -> Callable[[str, int], list[float]] | None:
+    """The scores of the best by scikit-learn; None if it isn't installed (extra ``bench``)."""
+    try:
+        import numpy as np
+        from sklearn.feature_extraction.text import TfidfVectorizer
+    except ImportError:
+        return None
+    weights = TfidfVectorizer(analyzer=words)
+    matrix = weights.fit_transform(texts)
+
+    def find(query: str, limit: int) -> list[float]:
+        scores = (matrix @ weights.transform([query]).T).toarray().ravel()
+        best = np.argpartition(-scores, limit)[:limit]
+        return sorted((float(s) for s in scores[best] if s > 0), reverse=True)
+
+    return find
+
+
+def database(rows: int) -> dict[str, Sides]:
+    """A row by its id, and a search, which the library alone has to be told in FTS5's syntax."""
+    chance = random.Random(2)
+    weights = list(itertools.accumulate(1 / (n + 1) for n in range(20_000)))
+
+    def sentence(length: int) -> str:
+        return " ".join(
+            f"word{n}" for n in chance.choices(range(20_000), cum_weights=weights, k=length)
+        )
+
+    folder = tempfile.mkdtemp(prefix="fast-crewai-bench-")
+    path = f"{folder}/memories.db"
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    # Files of their own: two copies of SQLite must not share one in one process.
+    writer = AcceleratedSQLiteWrapper(path, use_rust=False)
+    insert = "INSERT INTO long_term_memories (task_description, score) VALUES (?, 1)"
+    writer.execute_batch([(insert, (sentence(30),)) for _ in range(rows)])
+    shutil.copy(path, f"{path}.rust")
+    wrappers = {
+        "rust": AcceleratedSQLiteWrapper(f"{path}.rust", use_rust=True),
+        "python": writer,
+    }
+    plain = sqlite3.connect(path)
+    by_id = "SELECT * FROM long_term_memories WHERE id = ?"
+    queries = [sentence(6) for _ in range(20)]
+    for query in queries:
+        found = [[row["id"] for row in w.search_fts(query, 10)] for w in wrappers.values()]
+        assert found[0] == found[1]
+    assert all(
+        tuple(w.execute_query(by_id, (5,))[0].values()) == plain.execute(by_id, (5,)).fetchone()
+        for w in wrappers.values()
+    )
+    turn = {name: itertools.cycle(queries) for name in wrappers}
     return {
-        f"memory search, {documents}": {
-            name: lambda s=store, n=name: s.search(next(turn[n]), 5, 0)  # type: ignore[misc]
-            for name, store in stores.items()
-        }
+        "SQLite, a row": {
+            **{n: lambda w=w: w.execute_query(by_id, (5,)) for n, w in wrappers.items()},  # type: ignore[misc]
+            "sqlite3": lambda: plain.execute(by_id, (5,)).fetchall(),
+        },
+        f"FTS, six words, {rows} rows": {
+            n: lambda w=w, n=n: w.search_fts(next(turn[n]), 10)  # type: ignore[misc]
+            for n, w in wrappers.items()
+        },
     }
 
 
@@ -157,7 +232,7 @@ def tasks() -> dict[str, Sides]:
         found[name] = sides
     found["500 coroutines"] = {
         "rust": lambda: rust.execute_concurrent([pause] * 500),
-        "asyncio.gather": lambda: asyncio.run(gather(500)),
+        "asyncio.gather": lambda: asyncio.run(gather(500)),  # the same loop: no gain expected
     }
     return found
 
@@ -180,7 +255,8 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    everything = {**messages(), **validation(), **memory(options.documents), **tasks()}
+    everything = {**messages(), **validation(), **memory(options.documents)}
+    everything |= {**database(options.documents), **tasks()}
     results: dict[str, Any] = {}
     gains: dict[str, dict[str, float]] = {}
     for name, sides in everything.items():

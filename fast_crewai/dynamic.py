@@ -241,8 +241,8 @@ def _within(tool: Any, call: Callable[[], Any]) -> Any:
     try:
         return done.result(tool.timeout_seconds)
     except FutureTimeoutError:
-        if done.done():
-            raise  # the tool's own
+        if done.done():  # the tool's own, or just in time
+            return done.result()
         raise _too_slow(tool) from None
 
 

@@ -79,7 +79,7 @@ class PythonSQLiteWrapper:
             finally:
                 left_open = connection.in_transaction
                 if left_open:
-                    connection.rollback()
+                    _roll_back(connection)
                 self._idle.append(connection)
             if left_open:
                 raise DatabaseError("a transaction was left open; use execute_batch")
@@ -91,7 +91,7 @@ class PythonSQLiteWrapper:
             return sqlite3.connect(
                 self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
             )
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:  # ValueError: no path
             raise DatabaseError(str(error)) from error
 
     def _run(self, body: Callable[[sqlite3.Connection], _Result]) -> _Result:
@@ -146,6 +146,14 @@ class PythonSQLiteWrapper:
             return found[:limit]
 
         return self._run(search)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    try:
+        connection.rollback()
+    except sqlite3.Error as error:  # the connection is given up
+        connection.close()
+        raise DatabaseError(str(error)) from error
 
 
 def _rarer(connection: sqlite3.Connection, words: list[str]) -> list[str]:

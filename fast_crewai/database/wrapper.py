@@ -48,6 +48,8 @@ class AcceleratedSQLiteWrapper:
     def __init__(
         self, db_path: str | Path, pool_size: int = 5, use_rust: bool | None = None
     ) -> None:
+        if pool_size < 1:
+            raise ValueError("pool_size is 1 or more")
         self.db_path = str(db_path)
         self.pool_size = pool_size
         self._class: Any = native.choose(use_rust, "RustSQLiteWrapper", "database")

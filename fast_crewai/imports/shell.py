@@ -13,7 +13,10 @@ import types
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from typing_extensions import Protocol
+try:
+    from typing_extensions import Protocol
+except ImportError:  # CrewAI, which needs it, isn't installed either
+    from typing import Protocol  # type: ignore[assignment]
 
 _PROTOCOL: Any = Protocol
 _META: Any = type(Protocol)

@@ -21,7 +21,7 @@ class Journal:
             if self._end < len(content):  # left half written by a process that was killed
                 self._file.truncate(self._end)
             self.lines = content[: self._end].decode().split("\n")[:-1]
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:  # not UTF-8, or a path that can't be one
             raise StorageError(f"{path}: {error}") from error
 
     def append(self, line: str) -> None:

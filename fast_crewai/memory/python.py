@@ -26,7 +26,7 @@ class PythonMemoryStorage:
         self._journal = None if path is None else Journal(Path(path))
         lines = self._journal.lines if self._journal else []
         for number, line in enumerate(lines, 1):
-            text = _text_of(line)
+            text = text_of(line)
             if text is None:
                 raise StorageError(f"{path}: line {number} is no record")
             self._add(text, text if line.startswith('"') else line)
@@ -114,6 +114,16 @@ class PythonMemoryStorage:
         return len(self._records)
 
 
+def unescaped(value: Any) -> str:
+    """A value's JSON; escaped only if it holds lone surrogates, which no file can."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text.encode()
+    except UnicodeError:
+        return json.dumps(value, default=str)
+    return text
+
+
 def _quoted(text: str) -> str:
     quoted = json.dumps(text, ensure_ascii=False)
     try:
@@ -123,7 +133,7 @@ def _quoted(text: str) -> str:
     return quoted
 
 
-def _text_of(line: str) -> str | None:
+def text_of(line: str) -> str | None:
     """The text that a line's record is found by, or None."""
     try:
         record: Any = json.loads(line)
@@ -134,4 +144,4 @@ def _text_of(line: str) -> str | None:
     if not isinstance(record, dict) or "value" not in record:
         return None
     value = record["value"]
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else unescaped(value)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from fast_crewai import native
 from fast_crewai.errors import FastCrewAIError, NativeError, StorageError
-from fast_crewai.memory.python import PythonMemoryStorage
+from fast_crewai.memory.python import PythonMemoryStorage, unescaped
 
 _log = logging.getLogger("fast_crewai")
 _Result = TypeVar("_Result")
@@ -77,8 +77,8 @@ class AcceleratedMemoryStorage:
         Raises StorageError if the file can't be written; nothing is saved then. ValueError for a
         value that contains itself.
         """
-        record = _json({"value": value, "metadata": metadata or {}, "timestamp": time.time()})
-        text = value if isinstance(value, str) else _json(value)
+        record = unescaped({"value": value, "metadata": metadata or {}, "timestamp": time.time()})
+        text = value if isinstance(value, str) else unescaped(value)
         with self._lock:
             number: int = self._call(lambda store: store.save(text, record), saving=(text, record))
             self._records.append(record)
@@ -155,17 +155,8 @@ class AcceleratedMemoryStorage:
         twin = PythonMemoryStorage()
         for record in self._records:
             value = _shown(record)["value"]
-            twin.adopt(value if isinstance(value, str) else _json(value), record)
+            twin.adopt(value if isinstance(value, str) else unescaped(value), record)
         return twin
-
-
-def _json(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    try:
-        text.encode()
-    except UnicodeError:
-        return json.dumps(value, default=str)
-    return text
 
 
 def _shown(record: str) -> dict[str, Any]:
@@ -181,7 +172,7 @@ def _item(number: int, record: str) -> dict[str, Any]:
     return {
         "id": number,
         "value": value,
-        "content": value if isinstance(value, str) else _json(value),
+        "content": value if isinstance(value, str) else unescaped(value),
         "metadata": shown.get("metadata") or {},
         "timestamp": shown.get("timestamp"),
     }

@@ -25,6 +25,7 @@ from fast_crewai.tasks.progress import Progress
 from fast_crewai.tasks.python import PythonTaskExecutor
 
 _log = logging.getLogger("fast_crewai")
+_MOST = 1 << 20  # tasks at a time; more would be a C integer's overflow
 _AT_EXIT = 5.0  # seconds that tasks still running have when the interpreter exits
 _shut_down: list[Any] = []
 
@@ -48,7 +49,7 @@ class AcceleratedTaskExecutor:
             raise ValueError("max_concurrent_tasks is 1 or more")
         self.max_concurrent_tasks = max_concurrent_tasks
         rust = native.choose(use_rust, "RustTaskExecutor", "tasks")
-        self._executor: Any = (rust or PythonTaskExecutor)(max_concurrent_tasks)
+        self._executor: Any = (rust or PythonTaskExecutor)(min(max_concurrent_tasks, _MOST))
         if rust is not None and not _shut_down:
             _shut_down.append(native.find()[0].shut_down_tasks)
             atexit.register(_shut_down[0], _AT_EXIT)
@@ -75,9 +76,16 @@ class AcceleratedTaskExecutor:
 
         ``dependencies``: ids, also of tasks that are registered later. ``function``: called
         without arguments by ``execute_concurrent``; may be a coroutine function. Raises
-        TaskStateError for a task that is running.
+        TaskStateError for a task that is running, TypeError or UnicodeError for ids that are no
+        text.
         """
+        if isinstance(dependencies, str):
+            raise TypeError("dependencies is a sequence of ids, not a str")
         needed = list(dependencies or ())
+        for one in (task_id, *needed):
+            if not isinstance(one, str):
+                raise TypeError(f"a task's id is str, not {type(one).__name__}")
+            one.encode()  # ids are Unicode
         with self._lock:
             self._call("register_task", task_id, needed)
             self._dependencies[task_id] = needed
@@ -106,13 +114,15 @@ class AcceleratedTaskExecutor:
 
     def mark_completed(self, task_id: str, result: Any = None) -> None:
         """From pending or running to completed. Raises TaskStateError, UnknownTaskError."""
-        self._mark("mark_completed", task_id, "completed")
-        self._results[task_id] = result
+        with self._lock:
+            self._mark("mark_completed", task_id, "completed")
+            self._results[task_id] = result
 
     def mark_failed(self, task_id: str, error: Any = None) -> None:
         """From pending or running to failed. Raises TaskStateError, UnknownTaskError."""
-        self._mark("mark_failed", task_id, "failed")
-        self._errors[task_id] = error
+        with self._lock:
+            self._mark("mark_failed", task_id, "failed")
+            self._errors[task_id] = error
 
     def get_result(self, task_id: str) -> Any:
         """A completed task's result, None for others. Raises UnknownTaskError."""
@@ -154,7 +164,9 @@ class AcceleratedTaskExecutor:
         """
         if on_error not in ("raise", "cancel", "return"):
             raise ValueError('on_error is "raise", "cancel" or "return"')
-        chosen, needed = self._chosen(tasks)
+        if timeout_seconds is not None and not timeout_seconds > 0:
+            raise ValueError("timeout_seconds is a positive number or None")
+        chosen, needed = self._chosen(None if tasks is None else list(tasks))
         functions = [f for _, f in chosen]
         started = [task_id for task_id, _ in chosen if task_id is not None]
         with self._lock:
@@ -232,6 +244,7 @@ class AcceleratedTaskExecutor:
                 tasks = [i for i in pending if i in self._functions]
             self.get_execution_order()  # no cycles
             ids = {task: place for place, task in enumerate(tasks) if isinstance(task, str)}
+            seen: set[str] = set()
             chosen: list[tuple[str | None, Callable[[], Any]]] = []
             needed: list[list[int]] = []
             for task in tasks:
@@ -242,8 +255,9 @@ class AcceleratedTaskExecutor:
                 self._known(task)
                 if task not in self._functions:
                     raise TaskError(f"task {task} has no function")
-                if sum(task == other for other in tasks) > 1:
+                if task in seen:
                     raise TaskError(f"task {task} is given twice")
+                seen.add(task)
                 chosen.append((task, self._functions[task]))
                 others = [d for d in self._dependencies[task] if d not in ids]
                 for other in others:
@@ -306,9 +320,8 @@ class _Once:
 
     def __call__(self) -> Any:
         self.called = True
-        if inspect.iscoroutinefunction(self.function):
-            return asyncio.run(self.function())
-        return self.function()
+        result = self.function()
+        return asyncio.run(result) if inspect.iscoroutine(result) else result
 
 
 def _bound(function: Callable[[], Any]) -> functools.partial[Any]:

@@ -104,9 +104,10 @@ class Graph:
 
 def _cycle(needed: list[list[int]], waits: list[int]) -> list[int]:
     """Places that wait for each other, the first one again at the end."""
-    path: list[int] = []
+    steps: dict[int, None] = {}  # an ordered set
     here = next(place for place, count in enumerate(waits) if count > 0)
-    while here not in path:
-        path.append(here)
+    while here not in steps:
+        steps[here] = None
         here = next(one for one in needed[here] if waits[one] > 0)
+    path = list(steps)
     return [*path[path.index(here) :], here]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from fast_crewai.tasks.progress import Outcome, Progress
@@ -25,11 +27,17 @@ def run(
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(main.run())
-    found: list[list[Outcome]] = []
-    thread = threading.Thread(target=lambda: found.append(asyncio.run(main.run())))
-    thread.start()
-    thread.join()
-    return found[0]
+    done: Future[list[Outcome]] = Future()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            done.set_result(context.run(lambda: asyncio.run(main.run())))
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=work, name="fast_crewai-loop").start()
+    return done.result()
 
 
 class _Loop:
@@ -70,11 +78,14 @@ class _Loop:
             task.cancel()
             await asyncio.wait([task], timeout=1)
             return "timed_out", None
-        if task.cancelled():
-            return "failed", asyncio.CancelledError()
-        error = task.exception()
-        return ("completed", task.result()) if error is None else ("failed", error)
+        return task.result()
 
 
-async def _awaited(function: Callable[[], Awaitable[Any]]) -> Any:
-    return await function()
+async def _awaited(function: Callable[[], Awaitable[Any]]) -> Outcome:
+    # asyncio would end the loop at SystemExit, and make a new exception of CancelledError.
+    try:
+        return "completed", await function()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return "failed", error

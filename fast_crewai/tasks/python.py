@@ -49,8 +49,13 @@ class PythonTaskExecutor(Graph):
         run = _Run(functions, Progress(dependencies, stop_on_error), timeout_seconds)
         with self._lock:
             self._runs.add(run)
-        for _ in range(min(self._max_concurrent, len(functions))):
-            run.spawn()
+        for workers in range(min(self._max_concurrent, len(functions))):
+            try:
+                run.spawn()
+            except RuntimeError:  # no more threads: those that there are do the work
+                if workers == 0:
+                    raise
+                break
         run.wait()
         return [outcome or ("cancelled", None) for outcome in run.progress.outcomes]
 

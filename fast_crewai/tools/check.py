@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 MAX_NESTING = 64
-MAX_DEPTH = 250
+MAX_DEPTH = 180
 Place = tuple[list[Any], list[Any]]
 
 
@@ -95,6 +95,7 @@ class Checker:
         self._path: list[Any] = []
         self._schema_path: list[Any] = []
         self._depth = 0
+        self._open: list[tuple[str, int]] = []  # references that are being followed
 
     def check(self, schema: Any, value: Any) -> None:
         """Check a value, or a part of it, against a schema, or a part of it."""
@@ -170,10 +171,13 @@ class Checker:
     def _ref(self, _schema: Any, argument: Any, value: Any) -> None:
         if isinstance(argument, str):
             exists, schema = resolve(self.root, argument)
-            if exists:
+            here = (argument, id(value))  # the value lives as long as it is looked at
+            if exists and here not in self._open:
+                self._open.append(here)
                 self.check(schema, value)
+                self._open.pop()
             else:
-                self._report()
+                self._report()  # it doesn't exist, or leads back to itself
 
     def _all_of(self, _schema: Any, argument: Any, value: Any) -> None:
         if is_list(argument):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import copy
 import itertools
 import json
 import logging
@@ -95,7 +96,7 @@ class AcceleratedToolExecutor:
         ``function``: called with the arguments by name. ``schema``: a JSON schema (dict or bool),
         a pydantic model class, or None.
         """
-        schema = _schema_of(schema)
+        schema = copy.deepcopy(_schema_of(schema))  # changed afterwards, it would mean two things
         with self._lock:
             if schema is not None:
                 self._keep_schema(name, schema)
@@ -157,12 +158,15 @@ class AcceleratedToolExecutor:
 
         ``tool``: the name of a registered one, a callable, or a CrewAI tool (its ``run``, and its
         ``args_schema``). ``arguments``: a dict, or the JSON text of one. ``timeout``: seconds,
-        instead of the executor's. ``use_cache``: False neither looks up nor keeps the result;
-        results are kept for arguments that are JSON. ``schema``: instead of the tool's.
+        instead of the executor's (over 0). ``use_cache``: False neither looks up nor keeps the
+        result; results are kept (the object itself, not a copy) for arguments that are exactly
+        what JSON reads (the order of names doesn't count). ``schema``: instead of the tool's.
 
         Raises what the tool raises, unchanged; ToolValidationError, ToolRecursionError,
         ToolTimeoutError; ToolError for an unknown tool.
         """
+        if timeout is not None and not timeout > 0:
+            raise ValueError("timeout is a positive number or None")
         found = self._found(tool, schema)
         values = _parsed({} if arguments is None else arguments)
         if not isinstance(values, dict):
@@ -256,9 +260,12 @@ class AcceleratedToolExecutor:
     @staticmethod
     def _key(tool: _Tool, values: dict[str, Any]) -> Hashable:
         try:
-            return tool.function, json.dumps(values, sort_keys=True, ensure_ascii=False)
+            hash(tool.function)
+            if _is_read_from_json(values):
+                return tool.function, json.dumps(values, sort_keys=True, ensure_ascii=False)
         except (TypeError, ValueError, RecursionError):
-            return None
+            pass
+        return None
 
     def _run(self, tool: _Tool, values: dict[str, Any], timeout: float | None) -> Any:
         depth = _depth.get() + 1
@@ -296,8 +303,8 @@ class AcceleratedToolExecutor:
         try:
             return done.result(seconds)
         except FutureTimeoutError:
-            if done.done():
-                raise  # the tool's own
+            if done.done():  # the tool's own, or just in time
+                return done.result()
             raise ToolTimeoutError(f"{tool.name}: no result after {seconds} s") from None
 
 
@@ -309,6 +316,16 @@ def _schema_of(schema: Any) -> Any:
     if isinstance(schema, type) and callable(make):
         return make()
     raise TypeError(f"not a JSON schema: {type(schema).__name__}")
+
+
+def _is_read_from_json(value: Any) -> bool:
+    """Whether ``json.loads`` can have made it: no tuple, no subclass, no other keys than str."""
+    kind = type(value)
+    if kind is dict:
+        return all(type(k) is str and _is_read_from_json(v) for k, v in value.items())
+    if kind is list:
+        return all(map(_is_read_from_json, value))
+    return value is None or kind in (str, int, float, bool)
 
 
 def _parsed(arguments: Any) -> Any:

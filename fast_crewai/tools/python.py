@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fast_crewai.tools.check import MAX_NESTING, Checker, Place, too_deep
@@ -21,12 +22,21 @@ class PythonToolExecutor:
 
     def validate_args(self, name: str, arguments: Any) -> list[Place]:
         """(path in the arguments, path in the schema) of everything that they break."""
-        if too_deep(arguments, MAX_NESTING):
-            return [([], ["depth"])]
-        checker = Checker(self._schemas[name])
-        checker.check(self._schemas[name], arguments)
-        return checker.found
+        schema = self._schemas[name]
+        try:
+            return _check(schema, arguments)
+        except RecursionError:  # the caller's stack is deep already: a thread has one of its own
+            with ThreadPoolExecutor(1) as thread:
+                return thread.submit(_check, schema, arguments).result()
 
     def batch_validate(self, name: str, batch: list[Any]) -> list[list[Place]]:
         """``validate_args`` of each."""
         return [self.validate_args(name, arguments) for arguments in batch]
+
+
+def _check(schema: Any, arguments: Any) -> list[Place]:
+    if too_deep(arguments, MAX_NESTING):
+        return [([], ["depth"])]
+    checker = Checker(schema)
+    checker.check(schema, arguments)
+    return checker.found

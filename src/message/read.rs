@@ -5,7 +5,7 @@
 
 use super::{TEXTS, TIMESTAMP};
 use crate::errors::{Error, MessageProblem, Result};
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
@@ -31,6 +31,76 @@ pub struct Fields<'a> {
 
 /// The fields of the message that `json` is.
 pub fn read(json: &str) -> Result<Fields<'_>> {
+    match usual(json) {
+        Some(fields) => Ok(fields),
+        None => read_any(json),
+    }
+}
+
+/// The fields of a message as `to_json` and `json.dumps` write it; None for everything else.
+fn usual(json: &str) -> Option<Fields<'_>> {
+    let mut rest = json.strip_prefix('{')?;
+    let mut texts = [const { Text::Borrowed("") }; 4];
+    for (slot, name) in texts.iter_mut().zip(TEXTS) {
+        (*slot, rest) = usual_text(after_key(rest, name)?)?;
+        rest = rest.strip_prefix(',')?;
+        rest = rest.strip_prefix(' ').unwrap_or(rest);
+    }
+    let digits = after_key(rest, TIMESTAMP)?.strip_suffix('}')?;
+    let plain = (1..=19).contains(&digits.len())
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && (digits.len() == 1 || !digits.starts_with('0'));
+    let timestamp = if plain {
+        digits.parse().ok()?
+    } else {
+        return None;
+    };
+    Some(Fields { texts, timestamp })
+}
+
+fn after_key<'a>(rest: &'a str, name: &str) -> Option<&'a str> {
+    let rest = rest.strip_prefix('"')?.strip_prefix(name)?;
+    let rest = rest.strip_prefix("\":")?;
+    Some(rest.strip_prefix(' ').unwrap_or(rest))
+}
+
+/// (the text, what follows it) of a JSON string without \u escapes.
+fn usual_text(rest: &str) -> Option<(Text<'_>, &str)> {
+    let mut rest = rest.strip_prefix('"')?;
+    let mut out = String::new();
+    loop {
+        let at = memchr2(b'"', b'\\', rest.as_bytes())?;
+        let (part, after) = rest.split_at_checked(at)?;
+        if part
+            .bytes()
+            .fold(false, |found, byte| found | (byte < 0x20))
+        {
+            return None;
+        }
+        if let Some(end) = after.strip_prefix('"') {
+            if out.is_empty() {
+                return Some((Text::Borrowed(part), end));
+            }
+            out.push_str(part);
+            return Some((Text::Owned(out), end));
+        }
+        let letter = *after.as_bytes().get(1)?;
+        if !matches!(
+            letter,
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't'
+        ) {
+            return None;
+        }
+        if out.is_empty() {
+            out.reserve(rest.len());
+        }
+        out.push_str(part);
+        out.push(char::from(plain_escape(letter)));
+        rest = after.get(2..)?;
+    }
+}
+
+fn read_any(json: &str) -> Result<Fields<'_>> {
     let raw = match serde_json::from_str::<Raw<'_>>(json) {
         Ok(raw) => raw,
         Err(error) if error.is_data() && is_json(json) => {
@@ -52,7 +122,7 @@ pub fn read(json: &str) -> Result<Fields<'_>> {
 }
 
 /// The text that a record of a memory store is found by: the JSON string itself, or an object's
-/// "value" (its JSON if that isn't a string). Lone surrogates are replaced. None for anything else.
+/// "value" that is one. Lone surrogates are replaced. None for anything else.
 pub fn text_of_json(json: &str) -> Option<String> {
     if let Ok(raw) = serde_json::from_str::<&RawValue>(json)
         && raw.get().starts_with('"')
@@ -61,11 +131,7 @@ pub fn text_of_json(json: &str) -> Option<String> {
     }
     let mut fields = serde_json::from_str::<HashMap<String, &RawValue>>(json).ok()?;
     let value = fields.remove("value")?.get();
-    Some(if value.starts_with('"') {
-        lossy(value)
-    } else {
-        value.to_owned()
-    })
+    value.starts_with('"').then(|| lossy(value))
 }
 
 /// The text of a valid JSON string.
@@ -327,6 +393,39 @@ mod tests {
         .unwrap();
         assert_eq!(fields.timestamp, 5);
         assert_eq!(fields.texts[0], Text::Borrowed("1"));
+    }
+
+    #[test]
+    fn the_usual_is_read_as_anything_else() {
+        let escapes = r#""\"\\\/\b\f\n\r\té""#;
+        for content in [
+            r#""""#,
+            r#""é a""#,
+            escapes,
+            r#""\u0041""#,
+            r#""\ud800""#,
+            "\"\t\"",
+            "1",
+        ] {
+            for timestamp in [
+                "0",
+                "7",
+                "01",
+                "-0",
+                "1.0",
+                "18446744073709551615",
+                "",
+                "5 ",
+            ] {
+                let json = message(content, timestamp);
+                for json in [json.replace(':', ": ").replace(',', ", "), json] {
+                    let (first, second) = (read(&json), read_any(&json));
+                    assert_eq!(format!("{first:?}"), format!("{second:?}"), "{json}");
+                }
+            }
+        }
+        assert!(usual(&message(escapes, "1")).is_some());
+        assert!(usual(&message(r#""""#, "1")).is_some());
     }
 
     #[test]

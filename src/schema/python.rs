@@ -124,7 +124,7 @@ fn value_of(object: &Bound<'_, PyAny>, depth: usize) -> Result<Option<Value>> {
     if object.is_instance_of::<PyInt>() {
         return match object.extract::<i64>() {
             Ok(value) => Ok(Some(Value::Int(value.into()))),
-            Err(_) => match object.call_method0("__str__")?.extract::<String>() {
+            Err(_) => match digits(object)?.extract::<String>() {
                 Ok(digits) => match digits.parse() {
                     Ok(value) => Ok(Some(Value::Int(value))),
                     Err(_) => declined("an integer of more than 127 bits"),
@@ -163,6 +163,12 @@ fn value_of(object: &Bound<'_, PyAny>, depth: usize) -> Result<Option<Value>> {
         return dict_of(dict, depth);
     }
     Ok(Some(Value::Other))
+}
+
+/// What `int` writes, whatever a subclass does.
+fn digits<'py>(number: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>> {
+    let class = number.py().get_type::<PyInt>();
+    Ok(class.call_method1("__repr__", (number,))?)
 }
 
 fn is_container(object: &Bound<'_, PyAny>) -> bool {

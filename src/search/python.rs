@@ -53,8 +53,12 @@ impl RustMemoryStorage {
             let mut store = Store::default();
             if let Some(path) = path {
                 let (journal, lines) = Journal::open(&path)?;
-                for (number, line) in lines.lines().enumerate() {
-                    let Some(saved) = text_of_json(line) else {
+                for (number, line) in lines.split_terminator('\n').enumerate() {
+                    let saved = match text_of_json(line) {
+                        Some(saved) => Some(saved),
+                        None => text_by_python(py, line)?,
+                    };
+                    let Some(saved) = saved else {
                         let (path, number) = (path.display(), number + 1);
                         let text = format!("{path}: line {number} is no record");
                         return Err(Error::Storage(text));
@@ -191,6 +195,16 @@ impl RustMemoryStorage {
 
 fn failed(error: serde_json::Error) -> Error {
     Error::Internal(format!("JSON: {error}"))
+}
+
+/// What the Python twin finds: for values that aren't text, and NaN, which is no JSON.
+fn text_by_python(py: Python<'_>, line: &str) -> Result<Option<String>> {
+    let twin = py.import("fast_crewai.memory.python")?;
+    let found = twin.call_method1("text_of", (line,))?;
+    Ok(match found.cast::<PyString>() {
+        Ok(text) => Some(lossy(text)?.into_owned()),
+        Err(_) => None,
+    })
 }
 
 /// The text in UTF-8; lone surrogates, which are no part of words, are replaced.

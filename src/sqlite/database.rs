@@ -178,6 +178,9 @@ fn bind(statement: &mut Statement<'_>, parameters: &Parameters) -> Result<()> {
 }
 
 fn rows(connection: &Connection, sql: &str, parameters: &Parameters) -> Result<Rows> {
+    if sql.contains('\0') {
+        return Err(Error::Database("a null character in SQL".to_owned()));
+    }
     let mut statement = connection.prepare_cached(sql).map_err(refused)?;
     bind(&mut statement, parameters)?;
     let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();

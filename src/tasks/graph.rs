@@ -157,14 +157,19 @@ impl Graph {
     fn cycle(&self, dependencies: &[Vec<usize>], waits: &[usize]) -> Vec<String> {
         let stuck = |place: usize| waits.get(place).is_some_and(|&count| count > 0);
         let mut path: Vec<usize> = Vec::new();
+        let mut seen = vec![false; waits.len()];
         let mut here = (0..waits.len()).find(|&place| stuck(place));
         while let Some(place) = here {
-            if let Some(start) = path.iter().position(|&one| one == place) {
-                path.drain(..start);
+            if seen.get(place).copied().unwrap_or(true) {
+                let start = path.iter().position(|&one| one == place);
+                path.drain(..start.unwrap_or(0));
                 path.push(place);
                 break;
             }
             path.push(place);
+            if let Some(flag) = seen.get_mut(place) {
+                *flag = true;
+            }
             let needed = dependencies.get(place).into_iter().flatten();
             here = needed.copied().find(|&one| stuck(one));
         }

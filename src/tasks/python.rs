@@ -112,8 +112,12 @@ impl RustTaskExecutor {
                 runs.retain(|run| run.strong_count() > 0);
                 runs.push(Arc::downgrade(&run));
             }
-            for _ in 0..self.max_concurrent.min(count) {
-                Run::spawn(&run)?;
+            for workers in 0..self.max_concurrent.min(count) {
+                match Run::spawn(&run) {
+                    Err(error) if workers == 0 => return Err(error),
+                    Err(_) => break, // no more threads: those that there are do the work
+                    Ok(()) => {}
+                }
             }
             run.wait(py)?;
             run.results(py)
@@ -152,11 +156,14 @@ struct RunState {
 impl Run {
     fn spawn(run: &Arc<Run>) -> Result<()> {
         let run = Arc::clone(run);
-        runtime::spawn(move || {
-            Python::attach(|py| {
-                run.work(py);
-                drop(run);
-            });
+        // Tokio panics if the system has no more threads.
+        guarded(|| {
+            runtime::spawn(move || {
+                Python::attach(|py| {
+                    run.work(py);
+                    drop(run);
+                });
+            })
         })
     }
 

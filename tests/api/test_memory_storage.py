@@ -299,3 +299,44 @@ def test_native_code_that_fails_at_the_start(
     monkeypatch.setattr(_core, "RustMemoryStorage", fail)
     storage = AcceleratedMemoryStorage(path=path)
     assert storage.implementation == "python" and storage.get_all()[0]["value"] == "kept"
+
+
+@pytest.mark.parametrize(
+    ("value", "metadata", "query"),
+    [
+        ("x y", {"score": math.nan}, "y"),
+        ({"a": "Café noir"}, {"lone": "\ud800"}, "café"),
+        ({"a": "Café noir", "b": "\ud800"}, {}, "café"),
+        ({"a": 1e5, "b": math.inf}, {}, "100000"),
+        ([1, "two"], {}, "two"),
+    ],
+)
+@pytest.mark.parametrize("writer", SIDES)
+def test_odd_records_are_found_as_before(
+    tmp_path: Path, value: Any, metadata: Any, query: str, writer: bool
+) -> None:
+    path = tmp_path / "store.jsonl"
+    storage = AcceleratedMemoryStorage(path=path, use_rust=writer)
+    storage.save(value, metadata)
+    before = storage.search(query, 3, 0.0)
+    for reader in SIDES:
+        again = AcceleratedMemoryStorage(path=path, use_rust=reader)
+        assert repr(again.search(query, 3, 0.0)) == repr(before), reader
+        assert repr(again.get_all()) == repr(storage.get_all())
+
+
+def test_files_by_another_hand(tmp_path: Path) -> None:
+    path = tmp_path / "store.jsonl"
+    path.write_bytes(
+        b'"a b"\r\n{"value": "c"}\r\n{"value": {"a":   1e5, "b": "\\u00e9t\\u00e9"}}\n'
+    )
+    stores = [store(path) for store in (_core.RustMemoryStorage, PythonMemoryStorage)]
+    assert stores[0].get_all() == stores[1].get_all()
+    for query in ("b", "c", "100000", "été", "u00e9t"):
+        assert stores[0].search(query, 3, 0.0) == stores[1].search(query, 3, 0.0), query
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_path_that_can_be_none(tmp_path: Path, side: bool) -> None:
+    with pytest.raises(StorageError):
+        AcceleratedMemoryStorage(path=str(tmp_path / "a\0b"), use_rust=side)

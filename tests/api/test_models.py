@@ -12,9 +12,12 @@ HEADER = """
 import json, sys, threading
 class Blocking:
     def find_spec(self, name, path=None, target=None):
-        if name == BLOCKED or name.startswith(BLOCKED + "."):
+        if name in GONE or name.startswith(BLOCKED + "."):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 BLOCKED = sys.argv[1]
+GONE = {BLOCKED}
+if BLOCKED == "crewai" and sys.version_info >= (3, 11):  # older ones need it without CrewAI
+    GONE |= {"typing_extensions", "pydantic"}
 EXPECTED = sys.argv[2]
 FOLDER = sys.argv[3]
 if BLOCKED:

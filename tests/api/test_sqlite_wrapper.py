@@ -283,3 +283,60 @@ def test_native_code_that_fails(tmp_path: Path, method: str) -> None:
     assert database.implementation == "python"
     assert database.search_fts("kept")[0]["id"] == 1
     assert len(database.get_all_memories()) == 1 + (method == "save_memory")
+
+
+@pytest.mark.parametrize("side", [True, False])
+def test_what_no_database_takes(tmp_path: Path, side: bool) -> None:
+    for size in (0, -1):
+        with pytest.raises(ValueError, match="pool_size"):
+            AcceleratedSQLiteWrapper(tmp_path / "x.db", size, use_rust=side)
+    with pytest.raises(DatabaseError):
+        AcceleratedSQLiteWrapper(str(tmp_path / "a\0b"), use_rust=side)
+    database = AcceleratedSQLiteWrapper(tmp_path / "x.db", use_rust=side)
+    for sql in ("SELECT 1\0", "SELECT 1; SELECT 2", "SELECT '\ud800'", "BEGIN"):
+        with pytest.raises(DatabaseError):
+            database.execute_query(sql)
+    assert database.execute_query("SELECT ? AS x", ("a\0b",)) == [{"x": "a\0b"}]
+
+
+FULL_DISK = """
+import resource, signal, sys
+from fast_crewai.database import AcceleratedSQLiteWrapper
+from fast_crewai.errors import DatabaseError
+
+database = AcceleratedSQLiteWrapper(sys.argv[1], 1, use_rust=sys.argv[2] == "True")
+database.save_memory("small", {}, "2025", 1)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, unlimited[1]))
+for size in (1_000_000, 3_000_000):
+    for call in (
+        lambda: database.save_memory("big " * size, {}, "2025", 1),
+        lambda: database.execute_batch(
+            [("INSERT INTO long_term_memories (metadata) VALUES (?)", ("x" * size,))]
+        ),
+    ):
+        try:
+            call()
+        except DatabaseError:
+            pass
+        else:
+            raise AssertionError("nothing was raised")
+resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+database.save_memory("small again", {}, "2026", 1)
+print([row["task_description"] for row in database.get_all_memories()])
+"""
+
+
+@pytest.mark.parametrize("side", [True, False])
+def test_a_full_disk(tmp_path: Path, side: bool) -> None:
+    path = tmp_path / "x.db"
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path), str(side)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert ended.stdout == "['small again', 'small']\n" and not ended.stderr
+    assert len(AcceleratedSQLiteWrapper(path, use_rust=not side).search_fts("small")) == 2

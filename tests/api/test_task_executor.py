@@ -442,3 +442,133 @@ def test_native_code_that_fails_in_a_run() -> None:
     with pytest.raises(NativeError):
         executor.execute_concurrent([lambda: calls.append(1)])
     assert calls == [1]
+
+
+class Stop(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("side", SIDES)
+class TestHostile:
+    @pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
+    def test_timeouts_that_are_none(self, side: bool, timeout: float) -> None:
+        executor = AcceleratedTaskExecutor(use_rust=side)
+        executor.register_task("a", function=lambda: 1)
+        with pytest.raises(ValueError, match="positive"):
+            executor.execute_concurrent(["a"], timeout)
+        assert executor.execute_concurrent(["a"], float("inf")) == [1]
+
+    def test_any_iterable_and_any_number(self, side: bool) -> None:
+        executor = AcceleratedTaskExecutor(1 << 70, use_rust=side)
+        assert executor.execute_concurrent(iter([lambda: 1, lambda: 2])) == [1, 2]  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("task_id", [5, "\ud800", None])
+    def test_ids_that_are_none(self, side: bool, task_id: Any) -> None:
+        executor = AcceleratedTaskExecutor(use_rust=side)
+        for arguments in ((task_id,), ("a", [task_id])):
+            with pytest.raises((TypeError, UnicodeError)):
+                executor.register_task(*arguments)
+        with pytest.raises(TypeError, match="not a str"):
+            executor.register_task("a", "bc")
+        assert executor.get_stats()["tasks_scheduled"] == 0
+
+    def test_a_task_given_twice(self, side: bool) -> None:
+        executor = AcceleratedTaskExecutor(use_rust=side)
+        executor.register_task("a", function=lambda: 1)
+        with pytest.raises(TaskError, match="twice"):
+            executor.execute_concurrent(["a", "a"])
+
+    @pytest.mark.parametrize("nested", [False, True])
+    @pytest.mark.parametrize("kind", [SystemExit, asyncio.CancelledError, Stop, GeneratorExit])
+    def test_base_exceptions_of_coroutines(
+        self, side: bool, kind: type[BaseException], nested: bool
+    ) -> None:
+        error = kind("mine")
+
+        async def fails() -> None:
+            raise error
+
+        async def works() -> int:
+            return 1
+
+        def run() -> list[Any]:
+            executor = AcceleratedTaskExecutor(use_rust=side)
+            return executor.execute_concurrent([fails, works], on_error="return")
+
+        async def inside() -> list[Any]:
+            return run()
+
+        first, second = asyncio.run(inside()) if nested else run()
+        assert first is error and second == 1
+        assert any(f.name == "fails" for f in traceback.extract_tb(error.__traceback__))
+
+    def test_context_inside_a_running_loop(self, side: bool) -> None:
+        variable = contextvars.ContextVar("variable", default="lost")
+
+        async def read() -> str:
+            return variable.get()
+
+        async def inside() -> list[Any]:
+            variable.set("seen")
+            return AcceleratedTaskExecutor(use_rust=side).execute_concurrent([read])
+
+        assert asyncio.run(inside()) == ["seen"]
+
+    def test_callables_that_make_coroutines(self, side: bool) -> None:
+        executor = AcceleratedTaskExecutor(use_rust=side)
+        tasks: list[Any] = [lambda: asyncio.sleep(0, 5), lambda: 1]
+        assert executor.execute_concurrent(tasks) == [5, 1]
+
+    def test_a_long_cycle(self, side: bool) -> None:
+        executor = AcceleratedTaskExecutor(use_rust=side)
+        for number in range(2000):
+            executor.register_task(str(number), [str((number + 1) % 1500)])
+        with pytest.raises(CycleError) as caught:
+            executor.get_execution_order()
+        assert len(caught.value.cycle) == 1501
+
+
+NO_THREADS = """
+import resource, sys, threading
+from fast_crewai.tasks import AcceleratedTaskExecutor
+from fast_crewai.tasks.python import _Run
+from fast_crewai.tasks import executor as module
+calls = []
+start = threading.Thread.start
+def few(self):
+    if len(started) >= 2:
+        raise RuntimeError("can't start new thread")
+    started.append(self)
+    start(self)
+started = []
+threading.Thread.start = few
+executor = AcceleratedTaskExecutor(8, use_rust=False)
+tasks = [lambda n=n: calls.append(n) or n for n in range(50)]
+assert executor.execute_concurrent(tasks) == list(range(50))
+assert sorted(calls) == list(range(50))
+"""
+
+
+def test_fewer_threads_than_wanted() -> None:
+    subprocess.run([sys.executable, "-c", NO_THREADS], check=True, timeout=60)
+
+
+EXITING = """
+import sys, threading, time
+from fast_crewai.tasks import AcceleratedTaskExecutor, executor
+import atexit
+side = sys.argv[1] == "True"
+made = AcceleratedTaskExecutor(2, use_rust=side)
+atexit.unregister(executor._shut_down[0]) if executor._shut_down else None
+if executor._shut_down:
+    atexit.register(executor._shut_down[0], 0.2)
+print(made.execute_concurrent([lambda: time.sleep(30), lambda: 1], 0.2, "return")[1], flush=True)
+"""
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_interpreter_ends_while_a_task_runs(side: bool) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", EXITING, str(side)], capture_output=True, text=True, timeout=25
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1\n", "")

@@ -1,7 +1,10 @@
 """AcceleratedToolExecutor: one validator in Rust and Python, and the limits it promises."""
 
 import contextvars
+import inspect
 import json
+import math
+import sys
 import threading
 import time
 from typing import Any
@@ -411,3 +414,101 @@ def test_native_code_that_fails() -> None:
     assert executor.execute_tool("again", {"city": "x"})
     with pytest.raises(ToolValidationError):
         executor.execute_tool("again", json.dumps({}))
+
+
+class Odd(int):
+    def __str__(self) -> str:
+        return "7"
+
+    __repr__ = __str__
+
+
+LEVELS: Any = "x"
+for _ in range(63):
+    LEVELS = [LEVELS]
+_IF = {"if": True, "then": {"items": {"$ref": "#"}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "count"),
+    [
+        ({"minItems": 1 << 64}, [1], 1),
+        ({"maxItems": 1 << 64}, [1], 0),
+        ({"minLength": 1 << 100}, "a", 1),
+        ({"contains": True, "minContains": 1 << 70}, [1], 1),
+        ({"const": 1 << 70}, Odd(1 << 70), 0),
+        ({"minimum": 100}, Odd(1 << 70), 0),
+        ({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}, 1, 1),  # 2**125 evaluations once
+        ({"allOf": [{"anyOf": [{"oneOf": [{"type": "string"}, _IF]}]}]}, LEVELS, 1),  # too deep
+        ({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"type": "null"}}, "$ref": "#/$defs/a"}, 1, 1),
+        ({"properties": {"a": {"$ref": "#"}}, "propertyNames": {"$ref": "#"}}, {"a": {"a": 1}}, 0),
+    ],
+)
+def test_hostile_schemas(schema: Any, value: Any, count: int) -> None:
+    rust = places(_core.RustToolExecutor(), schema, value)
+    assert rust == places(PythonToolExecutor(), schema, value)
+    assert len(rust) == count
+
+
+@pytest.mark.parametrize("side", SIDES)
+class TestHostile:
+    def test_a_schema_changed_afterwards(self, side: bool) -> None:
+        executor = AcceleratedToolExecutor(use_rust=side)
+        schema = {"properties": {"x": {"type": "integer"}}}
+        executor.register_tool("t", lambda x: x, schema)
+        schema["properties"]["x"]["type"] = "string"
+        assert executor.validate_args({"x": 1}, "t")
+        with pytest.raises(ToolValidationError):
+            executor.execute_tool("t", {"x": "1"})
+
+    def test_only_the_same_arguments_are_a_hit(self, side: bool) -> None:
+        executor = AcceleratedToolExecutor(cache_ttl_seconds=60, use_rust=side)
+        executor.register_tool("t", lambda x: repr(x))
+        given: list[Any] = [(1, 2), [1, 2], {1: 2}, {"1": 2}]
+        given += [True, 1, 1.0, 0.0, -0.0, Odd(1), None, "null"]
+        for one in given * 2:
+            assert executor.execute_tool("t", {"x": one}) == repr(one)
+        assert executor.get_stats()["cache_hits"] == len(given) - 3  # tuple, {1: 2}, Odd: never
+
+    def test_callables_that_have_no_hash(self, side: bool) -> None:
+        class Unhashable:
+            def __eq__(self, other: object) -> bool:
+                return True
+
+            def __call__(self, x: int) -> int:
+                return x
+
+        executor = AcceleratedToolExecutor(cache_ttl_seconds=60, use_rust=side)
+        assert executor.execute_tool(Unhashable(), {"x": 5}) == 5
+
+    @pytest.mark.parametrize("timeout", [0, -1, math.nan])
+    def test_timeouts_that_are_none(self, side: bool, timeout: float) -> None:
+        called: list[int] = []
+        with pytest.raises(ValueError, match="positive"):
+            AcceleratedToolExecutor(use_rust=side).execute_tool(called.append, timeout=timeout)
+        assert not called
+
+    def test_a_result_just_in_time(self, side: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        from concurrent.futures import Future
+
+        real = Future.result
+
+        def late(self: Any, timeout: float | None = None) -> Any:
+            if timeout is None:
+                return real(self)
+            real(self, 20)
+            raise TimeoutError  # as if the time had passed just before
+
+        monkeypatch.setattr(Future, "result", late)
+        executor = AcceleratedToolExecutor(use_rust=side)
+        assert executor.execute_tool(lambda: 5, timeout=20) == 5
+
+
+def test_a_deep_stack_changes_nothing() -> None:
+    schema = {"allOf": [{"anyOf": [{"items": {"$ref": "#"}}]}]}
+
+    def deeper(left: int) -> Any:
+        return places(PythonToolExecutor(), schema, LEVELS[0]) if left == 0 else deeper(left - 1)
+
+    room = sys.getrecursionlimit() - len(inspect.stack(0))
+    assert deeper(room - 120) == places(_core.RustToolExecutor(), schema, LEVELS[0])
