@@ -17,6 +17,7 @@ from strategies import (
     flow_chains,
     flow_runs,
     flows,
+    jsonb,
     kickoffs,
     listeners,
     locks,
@@ -162,6 +163,10 @@ def case_for(route: str, owner: Any) -> Case:
         "memory.scope-info": Case(memories.questions, memories.ask),
         "memory.similarity": Case(memories.pairs, memories.similarity),
         "database.store-lock": Case(locks.programs, locks.observe),
+        "database.jsonb-write": Case(jsonb.writes, jsonb.written),
+        "database.jsonb-write-async": Case(jsonb.writes, jsonb.written),
+        "database.jsonb-read": Case(jsonb.reads, jsonb.read),
+        "database.jsonb-read-async": Case(jsonb.reads, jsonb.read),
         "serialization.event-record": Case(checkpoints.programs, checkpoints.recorded),
         "serialization.checkpoint": Case(checkpoints.programs, checkpoints.written),
         "serialization.to-serializable": Case(
