@@ -20,6 +20,7 @@ from fast_crewai.hooks.route import Route, Site, TargetError
 _END = b"\n]\n"
 _MOST = 64  # files
 _INDENT = 4
+_DIGEST = hashlib.sha256
 
 
 def _seen(status: os.stat_result) -> tuple[int, ...]:
@@ -29,8 +30,8 @@ def _seen(status: os.stat_result) -> tuple[int, ...]:
 class _Known:
     """Stands for the entries of a file that ends as we know; takes the new one."""
 
-    def __init__(self, path: str, seen: tuple[int, ...], content: bytes) -> None:
-        self.path, self.seen, self.content = path, seen, content
+    def __init__(self, path: str, seen: tuple[int, ...], content: bytes, digest: Any) -> None:
+        self.path, self.seen, self.content, self.digest = path, seen, content, digest
         self.entries: list[Any] = []
 
     def append(self, entry: Any) -> None:
@@ -69,7 +70,9 @@ class _End:
         while view:
             written = os.pwrite(self._file.fileno(), view, place)
             view, place = view[written:], place + written
-        self._log.remember(known.path, (known.content[: -len(_END)], text.encode()), True)
+        digest = known.digest
+        digest.update(content[: -len(_END)])
+        self._log.remember(known.path, len(known.content) + len(content) - 2 * len(_END), digest)
 
 
 class _Log:
@@ -84,10 +87,10 @@ class _Log:
     def forget(self, path: str) -> None:
         self._written.pop(path, None)
 
-    def remember(self, path: str, parts: tuple[bytes, ...], stable: bool) -> None:
+    def remember(self, path: str, length: int, digest: Any, *, stable: bool = True) -> None:
         while len(self._written) >= _MOST:
             self._written.pop(next(iter(self._written), ""), None)
-        self._written[path] = sum(map(len, parts)), _digest(parts), stable
+        self._written[path] = length, digest.digest(), stable
 
     def _plain(self) -> bool:
         now = self._names.get("json")
@@ -98,8 +101,9 @@ class _Log:
         written = self._written.get(path) if type(path) is str else None
         if written is not None and type(file) is io.TextIOWrapper and self._plain():
             seen, content = _seen(os.fstat(file.fileno())), file.buffer.read()
-            if len(content) == seen[2] and _goes_on(content, *written):
-                return _Known(path, seen, content)
+            digest = _going_on(content, *written) if len(content) == seen[2] else None
+            if digest is not None:
+                return _Known(path, seen, content, digest)
             self.forget(path)
             file.buffer.seek(0)
         return self._names["json"].load(file)
@@ -111,7 +115,8 @@ class _Log:
             if type(path) is str:
                 self.forget(path)
                 if type(text) is str and self._plain() and text.endswith("\n]"):
-                    self.remember(path, (text[:-2].encode(),), False)
+                    content = text[:-2].encode()
+                    self.remember(path, len(content), _DIGEST(content), stable=False)
             return text
         try:
             text = f",{json.dumps(entries.entries, indent=_INDENT)[1:-2]}"
@@ -157,21 +162,19 @@ class _Whole:
         self._file.write(text)
 
 
-def _digest(parts: tuple[bytes, ...]) -> bytes:
-    digest = hashlib.blake2b(digest_size=32)
-    for part in parts:
-        digest.update(part)
-    return digest.digest()
-
-
-def _goes_on(content: bytes, length: int, digest: bytes, stable: bool) -> bool:
-    """Whether this is what was written, perhaps with more entries, and in CrewAI's form."""
-    if not content.endswith(_END) or _digest((content[:length],)) != digest:
-        return False
+def _going_on(content: bytes, length: int, digest: bytes, stable: bool) -> Any:
+    """The digest of a log without its end, if it is what was written, perhaps with more entries,
+    and in CrewAI's form; else None."""
+    own, view = _DIGEST(), memoryview(content)
+    own.update(view[:length])
+    if not content.endswith(_END) or own.digest() != digest:
+        return None
     more = content[length : -len(_END)]
+    own.update(more)
     if not stable:
-        return _is_stable(content[:-1].decode())
-    return not more or (more[:1] == b"," and _is_stable(f"[{more[1:].decode()}\n]"))
+        return own if _is_stable(content[:-1].decode()) else None
+    fine = not more or (more[:1] == b"," and _is_stable(f"[{more[1:].decode()}\n]"))
+    return own if fine else None
 
 
 def _is_stable(text: str) -> bool:
