@@ -8,9 +8,13 @@ Ends with the smallest example that differs. Found ones go into the corpus of th
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 import warnings
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))  # as conftest.py
 
 from hypothesis import HealthCheck, given, settings
 from strategies.routes import case_for
