@@ -100,6 +100,10 @@ def model_description(function: Callable[..., Any], example: tuple[Any, Any]) ->
     return models.render(lambda model: function(model, **options), program)
 
 
+def saved_schema(function: Callable[..., Any], program: Any) -> Any:
+    return models.render(function, program)
+
+
 def tool_description(function: Callable[..., Any], example: tuple[str, str, Any]) -> Any:
     name, description, program = example
     return models.render(lambda model: function(name, model, description), program)
@@ -140,6 +144,7 @@ def case_for(route: str, owner: Any) -> Case:
             st.tuples(texts.names, models.words | models.composites, models.programs),
             tool_description,
         ),
+        "tools.saved-schema": Case(models.programs, saved_schema),
         "tools.input": Case(model_texts.tool_inputs, model_texts.tool_input),
         "tasks.partial-json": Case(model_texts.spans, model_texts.partial_json),
         "tools.use": Case(tool_uses.uses, tool_uses.use),
