@@ -26,10 +26,12 @@ __all__ = [
     "find_triggered_in",
     "find_triggered_methods",
     "interpolate",
+    "jsonb_of",
     "sanitize_tool_name",
     "serialize_messages",
     "shut_down_tasks",
     "start_method_names",
+    "text_of_jsonb",
     "to_serializable",
     "track_again",
 ]
@@ -52,6 +54,12 @@ class Guard:
         function. Reads attributes as Python does: the instance, its class, `__getattr__`.
 
         Raises Declined("overridden: NAME") if one isn't, or reading it raises."""
+
+def jsonb_of(text: str) -> bytes:
+    """What SQLite's `jsonb(text)` stores; DatabaseError if that isn't JSON (as SQLite sees it)."""
+
+def text_of_jsonb(blob: bytes) -> str:
+    """What SQLite's `json(blob)` makes of such bytes; DatabaseError for others."""
 
 def sanitize_tool_name(name: str, max_length: int) -> str:
     """Mirrors crewai.utilities.string_utils.sanitize_tool_name.

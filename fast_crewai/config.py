@@ -32,9 +32,11 @@ _ON = frozenset({"1", "true", "on", "yes"})
 class UnknownNameError(ValueError):
     """A name to disable that is neither a component nor a route; lists the valid ones."""
 
-    def __init__(self, unknown: Iterable[str], known: Iterable[str]) -> None:
+    def __init__(
+        self, unknown: Iterable[str], known: Iterable[str], what: str = "component or route"
+    ) -> None:
         names = ", ".join(repr(name) for name in sorted(unknown))
-        super().__init__(f"unknown component or route {names}; known: {', '.join(known)}")
+        super().__init__(f"unknown {what} {names}; known: {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,13 @@ class Settings:
 
     ``disabled`` holds component names, route names or ``"all"``, not yet checked against the
     routes that exist; ``report`` is the file that a finished ``run`` writes, or None; ``memory_mb``
-    is how much RAM tables of memories may take.
+    is how much RAM tables of memories may take; ``fixes`` names bugs of CrewAI's to correct, not
+    yet checked either.
     """
 
     enabled: bool = True
     disabled: frozenset[str] = frozenset()
+    fixes: frozenset[str] = frozenset()
     strict: bool = False
     verbose: bool = False
     report: str | None = None
@@ -99,6 +103,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         enabled=enabled,
         disabled=frozenset(disabled),
+        fixes=split_names(environ.get("FAST_CREWAI_FIX", "")),
         strict=switch("FAST_CREWAI_STRICT") is True,
         verbose=_for_this_process(environ.get(_VERBOSE, "")) is not None,
         report=_for_this_process(environ.get(_REPORT, "")),

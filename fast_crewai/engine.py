@@ -169,6 +169,9 @@ def warn() -> None:
     known = registry().known_names()
     if unknown := settings.disabled - set(known):
         messages.append(f"FAST_CREWAI_DISABLE: {config.UnknownNameError(unknown, known)}")
+    if unknown := settings.fixes - set(registry().bugs):
+        error = config.UnknownNameError(unknown, registry().bugs, "fix")
+        messages.append(f"FAST_CREWAI_FIX: {error}")
     for message in messages:
         if message not in _warned:
             _warned.add(message)

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that ``doctor`` looked at; ``advice`` says what to do about a ``problem``."""
+    """One thing that ``doctor`` looked at; ``advice`` says what to do about a ``problem``, or a
+    ``warning``, which is nothing that is wrong with the installation."""
 
     name: str
     found: str
     problem: bool = False
     advice: str = ""
+    warning: bool = False
 
 
 _COLOURS = {"active": "green", "waiting": "yellow", "off": "red"}
@@ -60,8 +62,10 @@ def print_checks(checks: Iterable[Check], file: TextIO) -> None:
     console = _console(file)
     for check in checks:
         mark = "[red]✗[/red]" if check.problem else "[green]✓[/green]"
+        if check.warning:
+            mark = "[yellow]![/yellow]"
         console.print(f"{mark} {escape(check.name)}: {escape(check.found)}")
-        if check.problem and check.advice:
+        if check.advice and (check.problem or check.warning):
             console.print(f"    → {escape(check.advice)}")
 
 

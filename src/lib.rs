@@ -47,7 +47,7 @@ mod _core {
     use crate::search::python::RustMemoryStorage;
     #[cfg(feature = "sqlite")]
     #[pymodule_export]
-    use crate::sqlite::python::RustSQLiteWrapper;
+    use crate::sqlite::python::{RustSQLiteWrapper, jsonb_of, text_of_jsonb};
     #[pymodule_export]
     use crate::tasks::python::{RustTaskExecutor, shut_down_tasks};
     #[pymodule_export]

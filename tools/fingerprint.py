@@ -154,7 +154,7 @@ def routes() -> list[Route]:
     registry = Registry.load("tools")
     if registry.broken:
         sys.exit(f"areas that can't be loaded: {registry.broken}")
-    return [state.route for state in registry.states.values()]
+    return [state.route for state in (*registry.states.values(), *registry.fixes.values())]
 
 
 def examine(versions: list[str], folder: Path) -> Iterator[tuple[Route, str, str, str | None]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
 
 import click
@@ -26,7 +28,8 @@ def examine() -> list[Check]:
         current = inspection.live_status()
     except click.ClickException as error:
         return [*checks, Check("CrewAI", error.message, True, "reinstall CrewAI")]
-    return [*checks, *_routes(current), _warmed(current), _areas(), _stale(), _settings()]
+    own = [_warmed(current), _areas(), _stale(), _settings()]
+    return [*checks, *_routes(current), *own, *_bugs()]
 
 
 def _native() -> Check:
@@ -123,9 +126,32 @@ def _stale() -> Check:
 def _settings() -> Check:
     settings = engine.registry().settings
     known = set(engine.registry().known_names())
-    words = [*settings.warnings, *sorted(settings.disabled - known)]
+    unknown = (settings.disabled - known) | (settings.fixes - set(engine.registry().bugs))
+    words = [*settings.warnings, *sorted(unknown)]
     if words:
         return Check(
             "settings", f"not understood: {', '.join(words)}", True, "correct FAST_CREWAI*"
         )
     return Check("settings", "understood")
+
+
+def _bugs() -> list[Check]:
+    """Bugs of the CrewAI that is installed."""
+    registry = engine.registry()
+    checks = []
+    for bug in registry.bugs.values():
+        for route in bug.routes:
+            with contextlib.suppress(Exception):  # then it isn't used here
+                importlib.import_module(route.module)
+        name, asked = f"CrewAI's bug {bug.name}", bug.name in registry.settings.fixes
+        states = [(registry.fixes | registry.states)[route.name].state for route in bug.routes]
+        if not registry.present(bug):
+            if asked:
+                checks.append(Check(name, "not in this environment; nothing is corrected"))
+        elif all(state == ACTIVE for state in states):
+            checks.append(Check(name, f"corrected (else: {bug.what})"))
+        else:
+            advice = bug.avoid if bug.always else f"{bug.avoid}; or set FAST_CREWAI_FIX={bug.name}"
+            found = f"{bug.what}. Affected: {bug.who}"
+            checks.append(Check(name, found, advice=advice, warning=True))
+    return checks

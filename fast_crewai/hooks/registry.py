@@ -25,6 +25,7 @@ from fast_crewai.imports.lazy import LAZY
 from fast_crewai.imports.schemas import SCHEMAS
 
 if TYPE_CHECKING:
+    from fast_crewai.hooks.areas.fixes import Bug
     from fast_crewai.hooks.dispatch import Dispatcher, Tally
 
 logger = logging.getLogger("fast_crewai")
@@ -54,6 +55,7 @@ class RouteState:
     reason: str = ""
     tally: Tally | None = None
     dispatcher: Dispatcher | None = None
+    fix: str = ""
 
     def turn_off(self, reason: str) -> None:
         self.state, self.reason = OFF, reason
@@ -61,11 +63,16 @@ class RouteState:
 
 @dataclass
 class Registry:
-    """All routes of this process. Methods are safe to call from several threads."""
+    """All routes of this process. Methods are safe to call from several threads.
+
+    ``fixes`` are the routes that correct a bug of CrewAI's if the user says so.
+    """
 
     version: str
     settings: Settings = field(default_factory=Settings)
     states: dict[str, RouteState] = field(default_factory=dict)
+    fixes: dict[str, RouteState] = field(default_factory=dict)
+    bugs: dict[str, Bug] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)  # area → why it could not be loaded
     paused: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -83,11 +90,39 @@ class Registry:
                 continue
             for route in routes:
                 registry.states[route.name] = RouteState(route)
+        registry._load_fixes()
         return registry
+
+    def _load_fixes(self) -> None:
+        try:
+            bugs = importlib.import_module("fast_crewai.hooks.areas.fixes").BUGS
+        except Exception as error:
+            self.broken["fixes"] = f"{type(error).__name__}: {error}"
+            logger.debug("no fix is available", exc_info=True)
+            return
+        for bug in bugs:
+            self.bugs[bug.name] = bug
+            if not bug.always:
+                for route in bug.routes:
+                    self.fixes[route.name] = RouteState(route, fix=bug.name)
+
+    def _all(self) -> Iterator[RouteState]:
+        yield from self.states.values()
+        yield from self.fixes.values()
 
     def forget_lock(self) -> None:
         """In a forked child, where the thread that may hold the lock doesn't exist."""
         self._lock = threading.RLock()
+
+    def present(self, bug: Bug) -> bool:
+        """Whether CrewAI, as loaded, has the bug in the form that we know."""
+        if not bug.here():
+            return False
+        try:
+            proven = proven_digests()
+            return any(live_digest(r) in proven.get(r.target, {}) for r in bug.routes)
+        except TargetError:
+            return False
 
     # ------------------------------------------------------------------ switches
 
@@ -99,8 +134,10 @@ class Registry:
             for feature in FEATURES:
                 reason = settings.why_disabled(feature.component, feature.name) or core
                 feature.choose(reason, late="crewai" in sys.modules)
-            for state in self.states.values():
+            for state in self._all():
                 reason = settings.why_disabled(state.route.component, state.route.name) or core
+                if state.fix and state.fix not in settings.fixes:
+                    reason = f"not asked for (FAST_CREWAI_FIX={state.fix})"
                 if reason:
                     self._take_away(state)
                     state.turn_off(reason)
@@ -122,14 +159,14 @@ class Registry:
         """While the sum of all ``by`` is positive, every call runs CrewAI's own code."""
         with self._lock:
             self.paused += by
-            for state in self.states.values():
+            for state in self._all():
                 if state.dispatcher and state.state == ACTIVE:
                     state.dispatcher.switch(not self.paused)
 
     def uninstall(self) -> None:
         """Put every original back, in its place and in the modules that imported ours."""
         with self._lock:
-            for state in self.states.values():
+            for state in self._all():
                 self._take_away(state)
                 state.turn_off("uninstalled")
             for feature in FEATURES:
@@ -143,7 +180,7 @@ class Registry:
 
     def modules(self) -> list[str]:
         """The modules with routes that are not switched off, in a fixed order."""
-        wanted = (s.route for s in self.states.values() if s.state != OFF)
+        wanted = (s.route for s in self._all() if s.state != OFF)
         return list(dict.fromkeys(route.applied_with for route in wanted))
 
     def module_loaded(
@@ -168,7 +205,7 @@ class Registry:
                 self._finish(state, late)
 
     def _of_module(self, name: str) -> Iterator[RouteState]:
-        return (s for s in self.states.values() if s.route.applied_with == name and s.state != OFF)
+        return (s for s in self._all() if s.route.applied_with == name and s.state != OFF)
 
     def _apply(self, state: RouteState) -> bool:
         """Put the replacement at its target; False if it stands there already."""
@@ -224,7 +261,7 @@ class Registry:
     def stale_holders(self) -> list[tuple[str, str]]:
         """(route, "module.name") of every CrewAI module that still holds a replaced original."""
         found = []
-        for state in self.states.values():
+        for state in self._all():
             dispatcher = state.dispatcher
             if state.state != ACTIVE or dispatcher is None or dispatcher.site.alone:
                 continue
@@ -235,7 +272,7 @@ class Registry:
     def recheck(self) -> None:
         """Correct the states of routes that somebody replaced or wrapped after we applied them."""
         with self._lock:
-            for state in self.states.values():
+            for state in self._all():
                 if state.state == ACTIVE and state.dispatcher and not self.paused:
                     now = state.dispatcher.stands_behind()
                     if now is not None:
@@ -247,14 +284,16 @@ class Registry:
 
     def known_names(self) -> list[str]:
         """Everything that may be disabled: "all", components, routes."""
-        return ["all", *COMPONENTS, *(feature.name for feature in FEATURES), *self.states]
+        features = (feature.name for feature in FEATURES)
+        return ["all", *COMPONENTS, *features, *self.states, *self.fixes]
 
     def components(self) -> dict[str, Any]:
         """The ``components`` part of the status report."""
         self.recheck()
         report: dict[str, Any] = {}
         for component in COMPONENTS:
-            states = [s for s in self.states.values() if s.route.component == component]
+            fixes = [s for s in self.fixes.values() if s.fix in self.settings.fixes]
+            states = [s for s in (*self.states.values(), *fixes) if s.route.component == component]
             features = [f for f in FEATURES if f.component == component]
             state, reason = self._component_state(component, [*features, *states])
             report[component] = {

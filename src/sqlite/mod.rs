@@ -1,6 +1,7 @@
 //! CrewAI's long-term memories in SQLite, with a full-text index.
 
 pub mod database;
+pub mod jsonb;
 pub mod pool;
 
 #[cfg(feature = "python")]

@@ -1,12 +1,28 @@
 //! Python edge of the databases.
 
 use super::database::{Database, Parameters, Rows};
+use super::jsonb;
 use crate::errors::{Error, Result, guarded};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use rusqlite::types::Value;
 use std::path::PathBuf;
+
+/// The bytes that SQLite's `jsonb(text)` stores.
+#[pyfunction]
+pub fn jsonb_of<'py>(py: Python<'py>, text: &str) -> Result<Bound<'py, PyBytes>> {
+    guarded(|| {
+        let blob = py.detach(|| jsonb::encode(text))?;
+        Ok(PyBytes::new(py, &blob))
+    })
+}
+
+/// What SQLite's `json(blob)` makes of such bytes.
+#[pyfunction]
+pub fn text_of_jsonb(py: Python<'_>, blob: &[u8]) -> Result<String> {
+    guarded(|| py.detach(|| jsonb::decode(blob)))
+}
 
 /// A SQLite file through a few connections of SQLite's own version, not Python's.
 #[pyclass(frozen, module = "fast_crewai._core")]

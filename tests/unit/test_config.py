@@ -30,6 +30,14 @@ def test_disable_names_components_and_routes() -> None:
     assert settings.why_disabled("tools", "tools.other") is None
 
 
+def test_fixes_are_only_those_asked_for() -> None:
+    assert config.load({}).fixes == frozenset()
+    assert config.load({"FAST_CREWAI_FIX": "lancedb-delete, Other"}).fixes == {
+        "lancedb-delete",
+        "other",
+    }
+
+
 def test_all_disables_everything() -> None:
     assert config.load({"FAST_CREWAI_DISABLE": "all"}).why_disabled("flow", "flow.x")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fast_crewai.hooks.areas import jsonb
 from fast_crewai.hooks.areas.store_lock import store_lock
 from fast_crewai.hooks.route import Route
 
@@ -21,4 +22,5 @@ ROUTES = (
             "portalocker.utils:Lock.release",
         ),
     ),
+    *jsonb.ROUTES,
 )

@@ -13,6 +13,7 @@ from typing import Any
 
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas.memory_storage import Handles, prefix_of
+from fast_crewai.hooks.dispatch import is_active
 from fast_crewai.hooks.route import Site
 
 _loads = json.loads
@@ -26,11 +27,13 @@ class Columns:
 
     def __init__(self, site: Site) -> None:
         self.own = vars(site.module)
-        self._handles = Handles(site.namespace)
+        self._storage, self._handles = site.namespace, Handles(site.namespace)
 
     def scan(self, storage: Any, scope: Any, columns: list[str]) -> Any:
         """The rows' Arrow table. Raises Declined for a row that lacks a value."""
         handle = self._handles.check(storage)
+        if is_active(vars(self._storage).get("_scan_rows")):
+            raise Declined("all rows are asked for (FAST_CREWAI_FIX)")
         own = self.own
         if not _is_own_json or own["json"] is not json or json.loads is not _loads:
             raise Declined("patched: json")

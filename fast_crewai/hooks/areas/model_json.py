@@ -35,6 +35,7 @@ class _Repaired(threading.local):
 
     text: str | None = None
     result: Any = None
+    read: tuple[str, Any] | None = None  # a text, and what json5 will make of it
 
 
 def _validate_tool_input(site: Site) -> Callable[..., Any]:
@@ -49,13 +50,20 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
 
     def first(repair: Any, text: Any) -> Any:
         """CrewAI throws this result away; what counts is whether it raises."""
-        kept.text = None
+        kept.text = kept.read = None
         if repair is not expected or type(text) is not str or json.loads is not decode:
             return repair(text)
         try:
             return decode(text)
         except ValueError:
             pass
+        if names["json5"] is json5 and json5.loads is loads:
+            try:
+                kept.read = text, json5_object(text)
+            except Exception:  # then CrewAI needs the repair
+                pass
+            else:
+                return None
         result = repair(text, skip_json_loads=True)
         kept.text, kept.result = text, result
         return result
@@ -68,7 +76,10 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
         return repair(text, skip_json_loads=True)
 
     def read(module: Any, text: Any) -> Any:
+        known, kept.read = kept.read, None
         if module is json5 and module.loads is loads and type(text) is str:
+            if known is not None and known[0] is text:
+                return known[1]
             try:
                 return json5_object(text)
             except Declined:

@@ -137,6 +137,27 @@ def _tool_description(site: Site) -> Callable[..., Any]:
     return fast
 
 
+def _saved_schema(site: Site) -> Callable[..., Any]:
+    original, text_of, kept = site.original, schema_text().of, Kept()
+
+    def fast(model: Any) -> Any:
+        if model is None:
+            return None
+        text = text_of(model)
+        copied = kept.get(text)
+        if copied is not None:
+            return pickle.loads(copied)
+        try:
+            made = original(model)
+        except Exception as error:
+            raise Declined("its rendering fails") from error
+        if _is_json(made) and text_of(model) == text:
+            kept.put(text, pickle.dumps(made))
+        return made
+
+    return fast
+
+
 def _is_json(value: Any) -> bool:
     kind = type(value)
     if kind is dict:
@@ -162,5 +183,13 @@ ROUTES = (
         build=_tool_description,
         pure=True,
         reads=(f"{_SCHEMAS}:generate_model_description", *_STEPS, *PYDANTIC),
+    ),
+    Route(
+        name="tools.saved-schema",
+        target=f"{_TOOLS}:_serialize_schema",
+        why="a checkpoint has the schema of every tool once for each event (a third of its cost)",
+        build=_saved_schema,
+        pure=True,
+        reads=PYDANTIC,
     ),
 )

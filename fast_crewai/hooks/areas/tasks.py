@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fast_crewai import _core
-from fast_crewai.hooks.areas import file_store, task_log
+from fast_crewai.hooks.areas import file_store, json_log, task_log
 from fast_crewai.hooks.areas.model_json import PARTIAL
 from fast_crewai.hooks.areas.private_attributes import private_attributes
 from fast_crewai.hooks.areas.worker_threads import KICKOFF_ASYNC
@@ -24,5 +24,6 @@ ROUTES = (
     *file_store.ROUTES,
     KICKOFF_ASYNC,
     *task_log.ROUTES,
+    *json_log.ROUTES,
     *PARTIAL,
 )

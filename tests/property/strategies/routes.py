@@ -17,6 +17,8 @@ from strategies import (
     flow_chains,
     flow_runs,
     flows,
+    json_logs,
+    jsonb,
     kickoffs,
     listeners,
     locks,
@@ -99,6 +101,10 @@ def model_description(function: Callable[..., Any], example: tuple[Any, Any]) ->
     return models.render(lambda model: function(model, **options), program)
 
 
+def saved_schema(function: Callable[..., Any], program: Any) -> Any:
+    return models.render(function, program)
+
+
 def tool_description(function: Callable[..., Any], example: tuple[str, str, Any]) -> Any:
     name, description, program = example
     return models.render(lambda model: function(name, model, description), program)
@@ -140,6 +146,7 @@ def case_for(route: str, owner: Any) -> Case:
             st.tuples(texts.names, models.words | models.composites, models.programs),
             tool_description,
         ),
+        "tools.saved-schema": Case(models.programs, saved_schema),
         "tools.input": Case(model_texts.tool_inputs, model_texts.tool_input),
         "tasks.partial-json": Case(model_texts.spans, model_texts.partial_json),
         "tools.use": Case(tool_uses.uses, tool_uses.use),
@@ -151,6 +158,7 @@ def case_for(route: str, owner: Any) -> Case:
         "agents.token-preflight-openai": Case(preflight.requests, preflight.context),
         "agents.token-preflight-tool-result": Case(preflight.results, preflight.tool_result),
         "tasks.output-log": Case(task_logs.programs, task_logs.observe),
+        "tasks.json-log": Case(json_logs.programs, json_logs.observe),
         "tasks.no-files": Case(files.case(2), files.observe),
         "tasks.no-crew-files": Case(files.case(1), files.observe),
         "tasks.no-task-files": Case(files.case(1), files.observe),
@@ -164,6 +172,10 @@ def case_for(route: str, owner: Any) -> Case:
         "memory.scope-info": Case(memories.questions, memories.ask),
         "memory.similarity": Case(memories.pairs, memories.similarity),
         "database.store-lock": Case(locks.programs, locks.observe),
+        "database.jsonb-write": Case(jsonb.writes, jsonb.written),
+        "database.jsonb-write-async": Case(jsonb.writes, jsonb.written),
+        "database.jsonb-read": Case(jsonb.reads, jsonb.read),
+        "database.jsonb-read-async": Case(jsonb.reads, jsonb.read),
         "serialization.event-record": Case(checkpoints.programs, checkpoints.recorded),
         "serialization.checkpoint": Case(checkpoints.programs, checkpoints.written),
         "serialization.to-serializable": Case(

@@ -1,0 +1,103 @@
+"""Checkpoints in SQLite: what is written and read again, and by whom.
+
+Where Python's SQLite has no ``jsonb``, CrewAI's own code is given one from outside.
+"""
+
+import asyncio
+import inspect
+import json
+import sqlite3
+import tempfile
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from hypothesis import strategies as st
+
+from fast_crewai.hooks.areas.jsonb import FUNCTIONS, is_lacking
+from fast_crewai.hooks.dispatch import is_ours
+from strategies import data
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=8,
+)
+_texts = _values.map(json.dumps) | st.sampled_from(["", "{", "[1,]", "{'a': 1}", "NaN", "\0", "ü"])
+writes = st.tuples(
+    _texts, st.sampled_from([{}, {"parent_id": "p"}, {"branch": "b"}, {"parent_id": "ü"}])
+)
+reads = st.tuples(_texts, st.sampled_from(["id", "id", "id", "missing", "i#d", ""]))
+
+
+# Every write is synced: on a disk in memory that takes no time.
+_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path)
+    if is_lacking():
+        for function in FUNCTIONS:
+            connection.create_function(*function)
+    return connection
+
+
+@asynccontextmanager
+async def _connect_async(path: str) -> Any:
+    import aiosqlite
+
+    async with aiosqlite.connect(path) as connection:
+        if is_lacking():
+            for function in FUNCTIONS:
+                await connection.create_function(*function)
+        yield connection
+
+
+def _called(function: Any, *arguments: Any, **options: Any) -> Any:
+    from crewai.state.provider import sqlite_provider as module
+
+    def run() -> Any:
+        found = function(module.SqliteProvider(), *arguments, **options)
+        return asyncio.run(found) if inspect.iscoroutine(found) else found
+
+    with patch.object(module, "_make_id", lambda: ("id", "time")):
+        if is_ours(function):
+            return data.outcome(run)
+        synchronous = SimpleNamespace(connect=_connect)
+        asynchronous = SimpleNamespace(connect=_connect_async)
+        with (
+            patch.object(module, "sqlite3", synchronous),
+            patch.object(module, "aiosqlite", asynchronous),
+        ):
+            return data.outcome(run)
+
+
+def written(function: Any, example: tuple[str, dict[str, Any]]) -> Any:
+    text, options = example
+    with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
+        path = str(Path(folder, "new", "c.db"))
+        found = [_called(function, text, path, **options) for _ in range(2)]  # the same id twice
+        with closing(_connect(path)) as connection:
+            rows = connection.execute("SELECT * FROM checkpoints").fetchall()
+            mode = connection.execute("PRAGMA journal_mode").fetchall()
+        return (
+            str(found).replace(folder, ""),
+            rows,
+            mode,
+            sorted(p.name for p in Path(folder).glob("*/*")),
+        )
+
+
+def read(function: Any, example: tuple[str, str]) -> Any:
+    text, name = example
+    with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
+        path = str(Path(folder, "c.db"))
+        with closing(_connect(path)) as connection, connection:
+            connection.execute("CREATE TABLE checkpoints (id TEXT, data JSONB)")
+            try:
+                connection.execute("INSERT INTO checkpoints VALUES ('id', jsonb(?))", (text,))
+            except sqlite3.OperationalError:
+                connection.execute("INSERT INTO checkpoints VALUES ('id', X'ff01')")
+        return str(_called(function, f"{path}#{name}")).replace(folder, "")

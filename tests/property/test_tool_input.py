@@ -1,0 +1,59 @@
+"""Arguments that json5 reads aren't repaired before: CrewAI throws the repair away."""
+
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+from crewai.tools.tool_usage import ToolUsage
+from json_repair.json_parser import JSONParser
+
+import fast_crewai
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed():
+    fast_crewai.install()
+    yield
+    fast_crewai.uninstall()
+
+
+def read(text, function=None):
+    usage = ToolUsage.__new__(ToolUsage)
+    usage.agent = SimpleNamespace(verbose=False)
+    usage._emit_validate_input_error = lambda error: None
+    return (function or ToolUsage._validate_tool_input)(usage, text)
+
+
+@pytest.fixture
+def parsed():
+    with mock.patch.object(
+        JSONParser, "parse", autospec=True, side_effect=JSONParser.parse
+    ) as seen:
+        yield seen
+
+
+@pytest.mark.parametrize("text", ["{'a': true}", "{a: true, b: [1, null]}", '{"a": true,}'])
+def test_what_json5_reads_is_not_repaired(parsed, text):
+    found = read(text)
+    assert parsed.call_count == 0
+    assert found == read(text, ToolUsage._validate_tool_input.__wrapped__)
+    assert parsed.call_count == 1
+    assert read(text) is not read(text)
+
+
+@pytest.mark.parametrize("text", ['{"a": true', "{'a': True, 'b': tru}", "{a: 'x' 1}"])
+def test_what_it_does_not_read_is_repaired_once(parsed, text):
+    found = read(text)
+    assert parsed.call_count == 1
+    assert found == read(text, ToolUsage._validate_tool_input.__wrapped__)
+    assert parsed.call_count == 3
+
+
+def test_a_failing_repair_is_crewais_to_report():
+    with mock.patch.object(JSONParser, "parse", side_effect=LookupError("no")):
+        for function in (
+            ToolUsage._validate_tool_input,
+            ToolUsage._validate_tool_input.__wrapped__,
+        ):
+            with pytest.raises(LookupError, match="no"):
+                read('{"a": true', function)
