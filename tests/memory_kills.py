@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from datetime import datetime, timezone
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class Expected:
             return "found something else than CrewAI's own search"
         wrong = [writes.problem(opened["query"], opened["hits"], s) for s in self.states]
         if None not in wrong:
-            return str(wrong[0])
+            return " / ".join(map(str, wrong))
         self.states = [self.states[wrong.index(None)]]
         for id_, when in opened["touched"].items():
             if when < self.touched.get(id_, ""):
@@ -104,7 +105,7 @@ class Expected:
         return None
 
     def follow(self, log: list[list[Any]]) -> None:
-        for (kind, write, begun), done in zip(log, [*log[1:], None], strict=True):
+        for (kind, write, begun), done in zip_longest(log, log[1:]):
             if kind != "begin":
                 continue
             now = self.states[-1]
@@ -121,15 +122,17 @@ class Expected:
 def run(folder: Path, kills: int) -> int:
     chance, expected = random.Random(0), Expected()
     in_ram = cut = written = 0
-    sides = []
+    sides: list[str] = []
+    last: list[Any] = []
     for number in range(kills + 1):
         side = ("off", "on")[number % 2] if number < 4 else chance.choice(("off", "on"))
         opened, log = one(folder, side, number, chance.uniform(0.0, 1.2))
         wrong = expected.problem(opened)
         if wrong:
-            print(f"after {number} kills, {side} after {sides[-1:]}: {wrong}"[:5000])
+            print(f"after {number} kills, {side} after {sides[-1:]}: {wrong}; it did {last[-3:]}")
             return 1
         expected.follow(log)
+        last = log
         in_ram += opened["in_ram"]
         written += len(log) // 2
         cut += bool(log) and log[-1][0] == "begin"

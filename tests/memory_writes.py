@@ -99,8 +99,10 @@ def all_rows(storage: Any, query: list[float]) -> list[tuple[str, str, float]]:
 
 def problem(query: list[float], found: list[Any], expected: State) -> str | None:
     """What is wrong with the hits of a search of everything."""
-    if len(found) != len(expected) or {id_: content for id_, content, _ in found} != expected:
-        return f"found {sorted(f[:2] for f in found)}, expected {sorted(expected.items())}"
+    rows = {id_: content for id_, content, _ in found}
+    if len(found) != len(rows) or rows != expected:
+        more = sorted(rows.items() - expected.items())
+        return f"{len(found)} rows; too many: {more}; none of {sorted(expected.items() - rows.items())}"
     scores = [given for _, _, given in found]
     if scores != sorted(scores, reverse=True):
         return f"not the nearest first: {scores}"

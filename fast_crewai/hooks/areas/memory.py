@@ -68,7 +68,12 @@ ROUTES = (
             why="rows become dicts, with up to 50,000 of them, to count a column or two",
             build=build,
             pure=True,
-            reads=(f"{_STORAGE}._scan_rows", f"{MODULE}:_SCAN_ROWS_LIMIT"),
+            reads=(
+                f"{_STORAGE}._scan_rows",
+                f"{MODULE}:_SCAN_ROWS_LIMIT",
+                f"{MODULE}:_scope_prefix_filter",
+                f"{MODULE}:_sql_str",
+            ),
         )
         for what, method, build in (
             ("list-scopes", "list_scopes", list_scopes),

@@ -115,6 +115,19 @@ class Table:
             self._asked += searches
             return self._load(storage, handle, version, query)
 
+    def summary(self, storage: Any, prefix: str | None, most: int) -> Any:
+        """MemoryMirror.summary at the version that the storage's handle reads; None unless the
+        table is in RAM. Raises Declined."""
+        handle = storage._table
+        with self._lock:
+            native = self._native
+            if native is None:
+                return None
+            if handle is not self._handle or not self._follow(storage, handle, handle.version):
+                self._drop()
+                return None
+            return native.summary(prefix, most)
+
     def note(self, handle: Any, what: str, arguments: tuple[Any, ...], options: Any) -> None:
         """The storage has written; its next search may follow that instead of loading again."""
         with self._lock:
