@@ -66,7 +66,6 @@ def one(
         command,
         env=writes.environment(folder / "data"),
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
         text=True,
     )
     slow = threading.Timer(START, process.kill)
@@ -78,9 +77,9 @@ def one(
         time.sleep(seconds)
     finally:
         process.kill()
-    rest, errors = process.communicate()
-    if not line or process.returncode != -9:
-        raise RuntimeError(f"{side} ended with {process.returncode}: {errors[-2000:]}")
+    rest = process.stdout.read()  # `communicate` would leave out what has been read ahead
+    if process.wait() != -9 or not line:
+        raise RuntimeError(f"{side} ended with {process.returncode}")
     whole = [text for text in rest.splitlines(keepends=True) if text.endswith("\n")]
     return json.loads(line), [json.loads(text) for text in whole]
 

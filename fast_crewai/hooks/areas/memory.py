@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fast_crewai.hooks.areas.memory_delete import delete
 from fast_crewai.hooks.areas.memory_flow_state import copy_and_serialize_state
 from fast_crewai.hooks.areas.memory_recall import do_search
 from fast_crewai.hooks.areas.memory_scan import (
@@ -38,6 +39,13 @@ ROUTES = (
         why="what a storage writes itself is followed instead of loading the table again",
         build=write,
         reads=(f"{MODULE}:_id_in_filter", f"{MODULE}:_sql_str"),
+    ),
+    Route(
+        name="memory.forget",
+        target=f"{_STORAGE}.delete",
+        why="all rows in the scope become dicts, vectors included, to find those of a category",
+        build=delete,
+        reads=(f"{_STORAGE}._scan_rows", f"{_STORAGE}._row_to_record"),
     ),
     Route(
         name="memory.deep-recall",
