@@ -102,7 +102,8 @@ def problem(query: list[float], found: list[Any], expected: State) -> str | None
     rows = {id_: content for id_, content, _ in found}
     if len(found) != len(rows) or rows != expected:
         more = sorted(rows.items() - expected.items())
-        return f"{len(found)} rows; too many: {more}; none of {sorted(expected.items() - rows.items())}"
+        less = sorted(expected.items() - rows.items())
+        return f"{len(found)} rows; too many: {more}; missing: {less}"
     scores = [given for _, _, given in found]
     if scores != sorted(scores, reverse=True):
         return f"not the nearest first: {scores}"

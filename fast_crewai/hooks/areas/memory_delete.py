@@ -7,7 +7,7 @@ lacks a number makes no record: only of a table in RAM it is known that there is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas.memory_records import COLUMNS, Records
@@ -20,7 +20,7 @@ _SCAN = "self._scan_rows"
 
 def delete(site: Site) -> Callable[..., Any]:
     """Build the replacement of ``LanceDBStorage.delete``."""
-    own, kind = vars(site.module), site.namespace
+    own, kind = vars(site.module), cast("Any", site.namespace)
     handles, records = Handles(kind), Records(own)
     to_record, scan_rows = kind._row_to_record, kind._scan_rows
 
