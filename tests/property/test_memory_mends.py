@@ -347,6 +347,32 @@ def test_searches_wait_while_the_table_is_followed(storage, routes):
     assert table._native is native
 
 
+def test_nothing_is_followed_while_a_search_runs(storage):
+    """Between a search's look at the version and its hits the rows stay as they are."""
+    table = TABLES.of(storage)
+    current, apply = table.current, table._apply
+    applied, early = threading.Event(), []
+    other = threading.Thread(target=lambda: storage.search(memories.vector(2, 1)))
+
+    def then_another(*arguments):
+        native = current(*arguments)
+        if other.ident is None:
+            storage.touch_records(["id1"])
+            other.start()
+            early.append(applied.wait(0.5))  # an exception here would only be a fallback
+        return native
+
+    def noticed(handle):
+        apply(handle)
+        applied.set()
+
+    with patch.object(table, "current", then_another), patch.object(table, "_apply", noticed):
+        assert storage.search(memories.vector(2, 0))
+        other.join()
+    assert early == [False] and applied.is_set()
+    both(storage, memories.vector(2, 0))
+
+
 def test_a_table_made_again_under_its_name_is_another(tmp_path, routes):
     """The handle's version may be the same number: its file tells."""
     path = tmp_path / "s"
