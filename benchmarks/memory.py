@@ -6,7 +6,7 @@ Each side is a process with a copy of the same store of its own; they take turns
 contents, scopes, categories, scores to 1e-6: a recall's depend on the time) are compared
 before and while they are timed. The embedder and the model are local and take next to no time.
 CPU is that of all threads of the process, background threads included. Loading a store into RAM
-is measured by itself: it is the first search less a later one.
+is measured by itself: it is the search that takes longest of the first three, less a later one.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ SIZES = ("1000x384", "10000x1536", "100000x384", "100000x1536")
 TOPICS = 200
 BATCH = 2000
 _READY = 20
+_LOADED = 3  # searches, by which a large store is in RAM
 SCOPES = [f"/crew/{crew}/agent{n}" for crew in ("research", "sales", "ops") for n in range(5)]
 SCOPES += [f"/team{team}/p{part}" for team in range(16) for part in range(3)]
 OPERATIONS = (
@@ -310,14 +311,17 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _load(sides: dict[str, Side], count: int) -> dict[str, Any]:
-    """The first search, in which the store is read into RAM, and what the process grows by."""
+    """The first searches, one of which reads the store into RAM, and what the process grows by."""
     results: dict[str, Any] = {}
     for name, side in sides.items():
         before = side.do("info", 0)
-        first, later = side.do("search", 0), side.do("search", 0)
+        first = [side.do("search", 0) for _ in range(_LOADED)]
+        later = side.do("search", 0)
+        highest = max(first, key=lambda answer: float(answer["cpu_ms"]))
         results[name] = {
-            "cpu_ms": first["cpu_ms"] - later["cpu_ms"],
-            "wall_ms": first["wall_ms"] - later["wall_ms"],
+            "cpu_ms": highest["cpu_ms"] - later["cpu_ms"],
+            "wall_ms": highest["wall_ms"] - later["wall_ms"],
+            "peak_mb": later["peak_mb"],
             "rss_bytes_a_record": 1e6 * (later["rss_mb"] - before["rss_mb"]) / count,
         }
         print(

@@ -319,6 +319,14 @@ class MemoryMirror:
     def max_row_id(self) -> int | None:
         """The highest row id; None if there are no rows."""
 
+    def summary(
+        self, prefix: str | None, most: int
+    ) -> tuple[int, list[str], list[str], str | None, str | None]:
+        """How many rows have a scope that starts with `prefix`; their scopes and categories (each
+        text once, in no order), the oldest and the newest `created_at`.
+
+        Raises Declined if these are `most` rows or more, or a time is not in Python's own form."""
+
     def search(
         self, queries: list[list[float]], prefixes: list[str | None], size: int
     ) -> tuple[list[list[tuple[int, float]]], list[tuple[Any, ...]]]:

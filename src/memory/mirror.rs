@@ -138,8 +138,7 @@ impl Mirror {
     }
 
     pub fn max_row_id(&self) -> Option<u64> {
-        let rows = self.slots.iter().flatten();
-        rows.map(|slot| slot.row.row_id).max()
+        self.rows().map(|row| row.row_id).max()
     }
 
     /// Add a row with its vector. Declined, unchanged, for a vector that isn't plain numbers.
@@ -323,6 +322,10 @@ impl Mirror {
             found.tasks.push(hits);
         }
         found
+    }
+
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.slots.iter().flatten().map(|slot| &slot.row)
     }
 
     fn row(&self, number: u32) -> Option<&Row> {

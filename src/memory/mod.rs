@@ -5,3 +5,4 @@ pub mod mirror;
 #[cfg(feature = "python")]
 pub mod python;
 pub mod similarity;
+mod summary;

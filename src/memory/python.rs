@@ -10,6 +10,14 @@ use std::sync::RwLock;
 /// A column of texts, as Arrow has them: offsets (i32) and UTF-8 data.
 type Column<'a> = (&'a [u8], &'a [u8]);
 
+type Summarized = (
+    usize,
+    Vec<String>,
+    Vec<String>,
+    Option<String>,
+    Option<String>,
+);
+
 const BAD: &str = "columns of different lengths";
 
 #[pyclass(module = "fast_crewai._core", frozen)]
@@ -91,6 +99,25 @@ impl MemoryMirror {
         guarded(|| {
             let mirror = self.mirror.read().or_else(|_| internal("poisoned"))?;
             Ok(mirror.max_row_id())
+        })
+    }
+
+    /// (rows, scopes, categories, oldest, newest) under a prefix
+    fn summary(&self, py: Python<'_>, prefix: Option<String>, most: usize) -> Result<Summarized> {
+        guarded(|| {
+            let found = py.detach(|| {
+                let mirror = self.mirror.read().or_else(|_| internal("poisoned"))?;
+                mirror.summary(prefix.as_deref(), most)
+            })?;
+            let owned = |texts: Vec<Text>| texts.iter().map(|text| text.to_string()).collect();
+            let time = |text: Option<Text>| text.map(|text| text.to_string());
+            Ok((
+                found.rows,
+                owned(found.scopes),
+                owned(found.categories),
+                time(found.oldest),
+                time(found.newest),
+            ))
         })
     }
 

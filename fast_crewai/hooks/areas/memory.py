@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fast_crewai.hooks.areas.memory_delete import delete
 from fast_crewai.hooks.areas.memory_flow_state import copy_and_serialize_state
 from fast_crewai.hooks.areas.memory_recall import do_search
 from fast_crewai.hooks.areas.memory_scan import (
@@ -40,6 +41,13 @@ ROUTES = (
         reads=(f"{MODULE}:_id_in_filter", f"{MODULE}:_sql_str"),
     ),
     Route(
+        name="memory.forget",
+        target=f"{_STORAGE}.delete",
+        why="all rows in the scope become dicts, vectors included, to find those of a category",
+        build=delete,
+        reads=(f"{_STORAGE}._scan_rows", f"{_STORAGE}._row_to_record"),
+    ),
+    Route(
         name="memory.deep-recall",
         target=f"{_RECALL}:RecallFlow._do_search",
         why="a deep recall searches for each of up to 20 scopes and 3 queries, in threads",
@@ -68,7 +76,12 @@ ROUTES = (
             why="rows become dicts, with up to 50,000 of them, to count a column or two",
             build=build,
             pure=True,
-            reads=(f"{_STORAGE}._scan_rows", f"{MODULE}:_SCAN_ROWS_LIMIT"),
+            reads=(
+                f"{_STORAGE}._scan_rows",
+                f"{MODULE}:_SCAN_ROWS_LIMIT",
+                f"{MODULE}:_scope_prefix_filter",
+                f"{MODULE}:_sql_str",
+            ),
         )
         for what, method, build in (
             ("list-scopes", "list_scopes", list_scopes),

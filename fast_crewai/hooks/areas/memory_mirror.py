@@ -13,10 +13,12 @@ import os
 import re
 import threading
 import weakref
+from math import sin
 from typing import Any
 
 from fast_crewai import config
 from fast_crewai._core import Declined, MemoryMirror
+from fast_crewai.hooks.areas import memory_room
 from fast_crewai.hooks.areas.memory_records import COLUMNS
 
 _TEXTS = (*COLUMNS[:5], "created_at", "last_accessed", "source")
@@ -24,7 +26,7 @@ _SMALL = 20_000  # rows that are loaded for the first search
 _FIRST, _AGAIN = 3, 6  # searches that pay for a load: the first one of a larger table; another one
 _PER_ROW = 1024  # bytes of texts and structures, taken to be
 _NOTES = 64
-_OTHERWISE = (8, 16)  # lengths for which Lance adds in another order
+_OTHERWISE = range(8, 17)  # lengths for which Lance adds in another order
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
 
 
@@ -34,6 +36,7 @@ class Tables:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._tables: weakref.WeakKeyDictionary[Any, Table] = weakref.WeakKeyDictionary()
+        self._pressure = memory_room.Pressure()
 
     def of(self, storage: Any) -> Table:
         found = self._tables.get(storage)
@@ -49,11 +52,25 @@ class Tables:
         """In a forked child, where the thread that may hold them doesn't exist."""
         self.__init__()  # type: ignore[misc]
 
-    def check_room(self, size: int, asker: Table) -> None:
+    def take_room(self, size: int, asker: Table) -> None:
+        """Count ``size`` bytes as the asker's. Raises Declined if there may not be so many."""
         with self._lock:
             others = sum(table.size for table in self._tables.values() if table is not asker)
-        if others + size > config.memory_megabytes() << 20:
-            raise Declined("more than FAST_CREWAI_MEMORY_MB")
+            if others + size > config.memory_megabytes() << 20:
+                raise Declined("more than FAST_CREWAI_MEMORY_MB")
+            if size > asker.size and not memory_room.enough(size - asker.size):
+                raise Declined("RAM is short")
+            asker.size = size
+
+    def check_pressure(self) -> None:
+        """Raises Declined, and drops what is in RAM, if others need it."""
+        if not self._pressure.is_high():
+            return
+        with self._lock:
+            tables = list(self._tables.values())
+        for table in tables:
+            table.drop_if_idle()
+        raise Declined("RAM is short")
 
 
 class Table:
@@ -67,6 +84,7 @@ class Table:
         self._version = self._asked = self._fragment = 0
         self._manifest: Any = None
         self._differs = False
+        self._dim = 0
         self._notes: list[tuple[str, Any]] = []
         self.size = 0
 
@@ -89,12 +107,26 @@ class Table:
         with self._lock:
             version = handle.version
             if self._native is not None:
+                self._tables.check_pressure()
                 if handle is self._handle and self._follow(storage, handle, version):
                     self._asked += searches
                     return self._native
                 self._drop()
             self._asked += searches
             return self._load(storage, handle, version, query)
+
+    def summary(self, storage: Any, prefix: str | None, most: int) -> Any:
+        """MemoryMirror.summary at the version that the storage's handle reads; None unless the
+        table is in RAM. Raises Declined."""
+        handle = storage._table
+        with self._lock:
+            native = self._native
+            if native is None:
+                return None
+            if handle is not self._handle or not self._follow(storage, handle, handle.version):
+                self._drop()
+                return None
+            return native.summary(prefix, most)
 
     def note(self, handle: Any, what: str, arguments: tuple[Any, ...], options: Any) -> None:
         """The storage has written; its next search may follow that instead of loading again."""
@@ -112,6 +144,14 @@ class Table:
         with self._lock:
             self._drop()
 
+    def drop_if_idle(self) -> None:
+        """Unless another thread is using it: that one, or the next search, will see to it."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._drop()
+            finally:
+                self._lock.release()
+
     def _drop(self) -> None:
         self._native, self._handle, self.size = None, None, 0
         self._notes.clear()
@@ -127,10 +167,22 @@ class Table:
         first = self._version == 0
         if self._asked < ((1 if rows <= _SMALL else _FIRST) if first else _AGAIN):
             raise Declined("not worth loading yet")
-        size = rows * (dim * 4 + _PER_ROW)
-        self._tables.check_room(size, self)
         _check_schema(handle, dim)
         manifest = _manifest(storage, version)
+        self._tables.take_room(_bytes(rows, dim), self)
+        try:
+            native = self._read(handle, version, rows, dim, query)
+        except BaseException:
+            self.size = 0
+            raise
+        self._native, self._handle, self._version = native, handle, version
+        self._manifest, self._asked, self._dim = manifest, 0, dim
+        self._fragment = (native.max_row_id() or 0) >> 32
+        return native
+
+    def _read(
+        self, handle: Any, version: int, rows: int, dim: int, query: list[float]
+    ) -> MemoryMirror:
         native = MemoryMirror(dim)
         everything = handle.search().with_row_id(True).limit(rows + 1)
         for batch in everything.to_batches():
@@ -141,9 +193,6 @@ class Table:
             if handle.version == version:
                 self._differs = True
             raise Declined("LanceDB's distances are others")
-        self._native, self._handle, self._version = native, handle, version
-        self._manifest, self.size, self._asked = manifest, size, 0
-        self._fragment = (native.max_row_id() or 0) >> 32
         return native
 
     # --------------------------------------------------------------- following
@@ -206,8 +255,10 @@ class Table:
                 moved[id_] = ((fragment << 32) + i, accessed)
         self._check_moved(handle, moved)
         batches = _taken(handle, added) if added else []
-        if handle.count_rows() != len(native) - len(gone) + len(added):
+        rows = len(native) - len(gone) + len(added)
+        if handle.count_rows() != rows:
             raise LookupError("other rows have changed, too")
+        self._tables.take_room(_bytes(rows, self._dim), self)
         native.remove(list(gone))
         native.touch([(id_, *place) for id_, place in moved.items()])
         for batch in batches:
@@ -225,6 +276,10 @@ class Table:
         found = {row["_rowid"]: (row["id"], row["last_accessed"]) for row in rows}
         if found != wanted:
             raise LookupError("rows are elsewhere")
+
+
+def _bytes(rows: int, dim: int) -> int:
+    return rows * (dim * 4 + _PER_ROW)
 
 
 def _taken(handle: Any, added: dict[str, int]) -> list[Any]:
@@ -321,8 +376,12 @@ def _numbers_at(buffer: Any, start: int, count: int) -> bytes:
 
 
 def _same_hits(handle: Any, native: MemoryMirror, query: list[float]) -> bool:
-    """Whether LanceDB finds the same rows at the same distances, with a filter and without."""
+    """Whether LanceDB finds the same rows at the same distances, with a filter and without.
+
+    The user's query may be one whose sums are exact in any order: ours, near it, is not.
+    """
     limit = 20
+    query = [value * (1.0 + 0.01 * sin(n)) + 0.05 * sin(n + 0.5) for n, value in enumerate(query)]
     (hits,), rows = native.search([query], [None], limit + 1)
     ours = [(rows[place][-1], distance) for place, distance in hits[:limit]]
     for filtered in (False, True):

@@ -1,6 +1,7 @@
-"""What CrewAI counts by turning rows into dicts, counted in columns: LanceDB's same query.
+"""What CrewAI counts by turning rows into dicts: counted in RAM where the table is there, else in
+the columns of LanceDB's same query, by which only the form in which rows come is another.
 
-Only the form in which rows come is another, so that what is seen is the same by construction.
+What depends on the order of rows, or on which ones a limit leaves out, isn't asked in RAM.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 from fast_crewai._core import Declined
-from fast_crewai.hooks.areas.memory_storage import Handles, prefix_of
+from fast_crewai.hooks.areas.memory_storage import TABLES, Handles, prefix_of
 from fast_crewai.hooks.dispatch import is_active
 from fast_crewai.hooks.route import Site
 
 _loads = json.loads
 _is_own_json = getattr(_loads, "__globals__", None) is vars(json)
-_ATOMS = frozenset((str, int, float, bool, type(None)))
+_fromisoformat = datetime.datetime.fromisoformat
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?$"
 
 
@@ -29,16 +30,31 @@ class Columns:
         self.own = vars(site.module)
         self._storage, self._handles = site.namespace, Handles(site.namespace)
 
-    def scan(self, storage: Any, scope: Any, columns: list[str]) -> Any:
-        """The rows' Arrow table. Raises Declined for a row that lacks a value."""
+    def _check(self, storage: Any) -> Any:
         handle = self._handles.check(storage)
         if is_active(vars(self._storage).get("_scan_rows")):
             raise Declined("all rows are asked for (FAST_CREWAI_FIX)")
-        own = self.own
-        if not _is_own_json or own["json"] is not json or json.loads is not _loads:
+        if not _is_own_json or self.own["json"] is not json or json.loads is not _loads:
             raise Declined("patched: json")
-        if own["datetime"] is not datetime.datetime:
+        if self.own["datetime"] is not datetime.datetime:
             raise Declined("patched: datetime")
+        return handle
+
+    def in_ram(self, storage: Any, scope: Any) -> Any:
+        """(rows, scopes, categories, oldest, newest) of a table that is in RAM; None otherwise."""
+        table = TABLES.known(storage)
+        if table is None:
+            return None
+        self._check(storage)
+        try:
+            return table.summary(storage, prefix_of(scope), self.own["_SCAN_ROWS_LIMIT"])
+        except Declined:
+            return None
+
+    def scan(self, storage: Any, scope: Any, columns: list[str]) -> Any:
+        """The rows' Arrow table. Raises Declined for a row that lacks a value."""
+        handle = self._check(storage)
+        own = self.own
         prefix = prefix_of(scope)
         query = handle.search()
         if prefix is not None:
@@ -84,7 +100,11 @@ def list_scopes(site: Site) -> Callable[..., Any]:
         if type(parent) is not str:
             raise Declined("an odd scope")
         prefix = parent.rstrip("/") + "/"
-        table = columns.scan(self, prefix if prefix != "/" else None, ["scope"])
+        scope = prefix if prefix != "/" else None
+        in_ram = columns.in_ram(self, scope)
+        if in_ram is not None:
+            return _children(in_ram[1], prefix)
+        table = columns.scan(self, scope, ["scope"])
         return _children(table["scope"].unique().to_pylist(), prefix)
 
     return fast
@@ -114,17 +134,15 @@ def get_scope_info(site: Site) -> Callable[..., Any]:
     columns = Columns(site)
 
     def fast(self: Any, scope: Any) -> Any:
-        import pyarrow.compute
-
         if type(scope) is not str:
             raise Declined("an odd scope")
         path = scope.rstrip("/") or "/"
         prefix = path if path != "/" else ""
         if prefix and not prefix.startswith("/"):
             prefix = "/" + prefix
-        table = columns.scan(self, prefix or None, ["scope", "categories_str", "created_at"])
+        rows, scopes, categories, oldest, newest = _counted(columns, self, prefix or None)
         info = columns.own["ScopeInfo"]
-        if not table.num_rows:
+        if not rows:
             return info(
                 path=path,
                 record_count=0,
@@ -134,27 +152,34 @@ def get_scope_info(site: Site) -> Callable[..., Any]:
                 child_scopes=[],
             )
         labels: set[Any] = set()
-        for text in table["categories_str"].unique().to_pylist():
+        for text in categories:
             with contextlib.suppress(Exception):  # as CrewAI
                 labels.update(_loads(text or "[]"))
-        times = pyarrow.compute.min_max(_check_times(table["created_at"])).as_py()
         return info(
             path=path,
-            record_count=table.num_rows,
+            record_count=rows,
             categories=sorted(labels),
-            oldest_record=times["min"],
-            newest_record=times["max"],
-            child_scopes=_children(table["scope"].unique().to_pylist(), prefix + "/"),
+            oldest_record=oldest,
+            newest_record=newest,
+            child_scopes=_children(scopes, prefix + "/"),
         )
 
     return fast
 
 
-def _parsed(text: str, kind: type) -> Any:
-    try:
-        value = _loads(text) if text else kind()
-    except ValueError as error:
-        raise Declined("a row that is no record") from error
-    if type(value) is not kind:
-        raise Declined("a row that is no record")
-    return value
+def _counted(columns: Columns, storage: Any, scope: Any) -> Any:
+    """(rows, scopes, categories, oldest, newest)."""
+    in_ram = columns.in_ram(storage, scope)
+    if in_ram is not None:
+        rows, scopes, categories, oldest, newest = in_ram
+        return rows, scopes, categories, _time(oldest), _time(newest)
+    table = columns.scan(storage, scope, ["scope", "categories_str", "created_at"])
+    import pyarrow.compute
+
+    times = pyarrow.compute.min_max(_check_times(table["created_at"])).as_py()
+    labels = table["categories_str"].unique().to_pylist()
+    return table.num_rows, table["scope"].unique().to_pylist(), labels, times["min"], times["max"]
+
+
+def _time(text: str | None) -> datetime.datetime | None:
+    return None if text is None else _fromisoformat(text)

@@ -238,6 +238,33 @@ def ask(function: Any, example: Any) -> Any:
     return outcome(function, stores()[size], scope)
 
 
+def _rows(storage: Any) -> Any:
+    rows = storage._table.search().limit(10_000).to_list()
+    return sorted(rows, key=lambda row: row["id"])
+
+
+deletions = st.tuples(
+    st.sampled_from((0, 2, 3)),
+    scopes,
+    labels,
+    st.sampled_from((None, ["id1", "id'7"], [])),
+    st.sampled_from((None, NOW - datetime.timedelta(days=30))),
+    details,
+)
+
+
+def delete(function: Any, example: Any) -> Any:
+    """What a deletion returns, and what is left, of a store that is as before."""
+    size, *wishes = example
+    storage = stores()[size]
+    version = storage._table.version
+    try:
+        return outcome(function, storage, *wishes), repr(_rows(storage))
+    finally:
+        if storage._table.version != version:
+            storage._table.restore(version)
+
+
 times = st.sampled_from((None, NOW - datetime.timedelta(days=30)))
 writes = st.tuples(
     st.sampled_from(("add", "update", "fails", "conflicts")), st.integers(0, 2), st.booleans()

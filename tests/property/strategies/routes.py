@@ -164,6 +164,7 @@ def case_for(route: str, owner: Any) -> Case:
         "tasks.no-task-files": Case(files.case(1), files.observe),
         "memory.search": Case(memories.searches, memories.search),
         "memory.follow": Case(memories.writes, memories.write),
+        "memory.forget": Case(memories.deletions, memories.delete),
         "memory.deep-recall": Case(memories.recalls, memories.recall),
         "memory.recall-state": Case(memories.states, memories.recall_state),
         "memory.encoding-state": Case(memories.states, memories.encoding_state),

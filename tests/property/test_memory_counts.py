@@ -1,0 +1,145 @@
+"""What is counted in RAM against CrewAI's own counting."""
+
+import random
+import shutil
+from unittest.mock import patch
+
+import pytest
+from crewai.memory.storage.lancedb_storage import LanceDBStorage
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strategies import memories
+
+import fast_crewai
+from fast_crewai._core import Declined
+from fast_crewai.hooks.areas.memory_scan import Columns
+from fast_crewai.hooks.areas.memory_storage import TABLES
+
+WHAT = ("list_scopes", "get_scope_info", "list_categories")
+SCOPES = (*memories.SCOPES, "/a/", "//", "/nothing", "/a/b/", "é")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def routes():
+    fast_crewai.install()
+    yield
+    fast_crewai.uninstall()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("counts")
+    memories.build(folder / "s", 2)
+    return folder / "s"
+
+
+def compare(storage, scopes=SCOPES):
+    for what in WHAT:
+        plain = getattr(LanceDBStorage, what).__wrapped__
+        for scope in scopes:
+            expected = memories.outcome(plain, storage, scope)
+            found = memories.outcome(getattr(storage, what), scope)
+            assert repr(found) == repr(expected), (what, scope)
+
+
+def load(storage, size=2):
+    storage.search(memories.vector(size, 0))
+    return TABLES.of(storage)._native
+
+
+@pytest.mark.parametrize("size", [0, 2, 3, 4])
+def test_every_scope(tmp_path, size):
+    storage = memories.build(tmp_path / "s", size)
+    compare(storage)
+    assert load(storage, size) is not None
+    with patch.object(Columns, "scan", side_effect=AssertionError("not in RAM")):
+        storage.list_scopes("/")
+        storage.get_scope_info("/")
+    compare(storage)
+
+
+writes = st.lists(
+    st.tuples(st.sampled_from(("save", "touch", "delete", "other", "optimize")), st.integers(0, 9)),
+    max_size=6,
+)
+
+
+def test_after_any_writes(template, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("written")
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(writes, st.booleans())
+    def check(program, searches):
+        shutil.rmtree(folder / "s", ignore_errors=True)
+        shutil.copytree(template, folder / "s")
+        storage = LanceDBStorage(path=folder / "s", compact_every=0)
+        load(storage)
+        for what, number in program:
+            rng = random.Random(number)
+            if what in ("save", "other"):
+                other = what == "other"
+                writer = LanceDBStorage(folder / "s", compact_every=0) if other else storage
+                writer.save([memories.record(rng, 100 + number + other * 50, 21)])
+            elif what == "touch":
+                storage.touch_records([f"id{number}", "nobody's"])
+            elif what == "delete":
+                storage.delete(record_ids=[f"id{number}", f"id{number + 10}"])
+            else:
+                storage._table.optimize()
+            compare(storage, ("/", "/a", "/é"))
+            if searches:
+                load(storage)
+
+    check()
+
+
+def test_a_table_that_grows_is_followed(template, tmp_path):
+    shutil.copytree(template, tmp_path / "s")
+    storage = LanceDBStorage(path=tmp_path / "s", compact_every=0)
+    native = load(storage)
+    records = [memories.record(random.Random(n), 200 + n, 21) for n in range(3)]
+    storage.save([record.model_copy(update={"scope": "/new/x"}) for record in records])
+    with patch.object(Columns, "scan", side_effect=AssertionError("not in RAM")):
+        assert storage.get_scope_info("/new").record_count == 3
+        assert "/new" in storage.list_scopes("/")
+    assert TABLES.of(storage)._native is native
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        *("2026-02-30T00:00:00", "2026-01-01 00:00:00", "2026-01-01T00:00:00+02:00"),
+        *("soon", "", "2026", "2027-01-01T00:00:00.500", "1999-12-31T23:59:59"),
+        "2026-01-01T00:00:00Z",
+    ],
+)
+def test_times_of_other_forms(template, tmp_path, time):
+    shutil.copytree(template, tmp_path / "s")
+    storage = LanceDBStorage(path=tmp_path / "s", compact_every=0)
+    row = storage._record_to_row(memories.record(random.Random(1), 300, 21))
+    storage._table.add([{**row, "created_at": time, "scope": "/a"}])
+    load(storage)
+    compare(storage, ("/", "/a", "/é"))
+
+
+@pytest.mark.parametrize("labels", ['"text"', "[1, [2]]", "{", "", "null", '{"k": 1}', "[1, 2]"])
+def test_categories_of_other_forms(template, tmp_path, labels):
+    shutil.copytree(template, tmp_path / "s")
+    storage = LanceDBStorage(path=tmp_path / "s", compact_every=0)
+    row = storage._record_to_row(memories.record(random.Random(1), 300, 21))
+    storage._table.add([{**row, "categories_str": labels, "scope": "/a"}])
+    load(storage)
+    compare(storage, ("/", "/a", "/é"))
+
+
+def test_as_many_rows_as_a_scan_reads_are_left_to_lance(template):
+    storage = LanceDBStorage(path=template, compact_every=0)
+    native = load(storage)
+    rows = len(native)
+    assert native.summary(None, rows + 1)[0] == rows
+    with pytest.raises(Declined):
+        native.summary(None, rows)
+    part = native.summary("/a", rows)[0]
+    assert 0 < part < rows
+    with pytest.raises(Declined):
+        native.summary("/a", part)

@@ -1,0 +1,143 @@
+"""Deletions by category or metadata, which read no vectors, against CrewAI's own."""
+
+import random
+import shutil
+from unittest.mock import patch
+
+import pytest
+from crewai.memory.storage.lancedb_storage import LanceDBStorage
+from strategies import memories
+
+import fast_crewai
+from fast_crewai.hooks.areas.memory_storage import TABLES
+
+
+@pytest.fixture(scope="module", autouse=True)
+def routes():
+    fast_crewai.install()
+    yield
+    fast_crewai.uninstall()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("deletions")
+    memories.build(folder / "s", 2)
+    return folder / "s"
+
+
+@pytest.fixture
+def stores(template, tmp_path):
+    """Two equal stores."""
+    for name in ("ours", "plain"):
+        shutil.copytree(template, tmp_path / name)
+    made = [LanceDBStorage(path=tmp_path / name, compact_every=0) for name in ("ours", "plain")]
+    for storage in made:
+        storage.search(memories.vector(2, 0))
+    assert TABLES.of(made[0])._native is not None
+    return made
+
+
+def rows(storage):
+    found = storage._table.search().limit(1000).to_list()
+    return [(row["id"], row["vector"]) for row in found]
+
+
+def both(stores, **wishes):
+    ours, plain = stores
+    found = memories.outcome(ours.delete, **wishes)
+    assert found == memories.outcome(LanceDBStorage.delete.__wrapped__, plain, **wishes)
+    assert rows(ours) == rows(plain)
+    return found
+
+
+def columns_read():
+    """The columns that LanceDB is asked for, query by query."""
+    from lancedb.query import LanceEmptyQueryBuilder
+
+    asked = []
+    original = LanceEmptyQueryBuilder.to_list
+
+    def to_list(self, *arguments, **options):
+        asked.append(self._columns)
+        return original(self, *arguments, **options)
+
+    return asked, patch.object(LanceEmptyQueryBuilder, "to_list", to_list)
+
+
+def test_no_vectors_are_read(stores):
+    asked, watched = columns_read()
+    with watched:
+        stores[0].delete(categories=["x"])
+    assert len(asked) == 1
+    assert "vector" not in asked[0]
+    assert "categories_str" in asked[0]
+
+
+@pytest.mark.parametrize("what", [{"categories": ["x"]}, {"metadata_filter": {"k": 1}}])
+@pytest.mark.parametrize("scope", [None, "/", "/a", "/é", "/a%b"])
+def test_what_is_left(stores, what, scope):
+    kind, count = both(stores, scope_prefix=scope, **what)
+    assert kind is int and (count or scope not in (None, "/"))
+
+
+def test_a_row_that_is_no_record_is_as_without_us(stores):
+    for storage in stores:
+        row = storage._record_to_row(memories.record(random.Random(1), 300, 21))
+        storage._table.add([{**row, "importance": 7.0}])
+    kind, _ = both(stores, categories=["x"])
+    assert issubclass(kind, ValueError)
+
+
+def test_what_one_scan_reads_is_the_limit(stores):
+    """CrewAI looks at so many rows, in Lance's order; the others stay."""
+    scan = LanceDBStorage._scan_rows
+    with patch.object(scan, "__defaults__", (None, 7, None)):
+        asked, watched = columns_read()
+        with watched:
+            both(stores, categories=["x", "y", "é", ""])
+    assert asked and not any(asked)  # CrewAI's own, all columns
+
+
+class Mine(LanceDBStorage):
+    def _row_to_record(self, row):
+        return super()._row_to_record({**row, "categories_str": '["x"]' if row["vector"] else ""})
+
+
+def test_overrides_get_all_that_a_row_has(stores, tmp_path):
+    mine = Mine(path=tmp_path / "ours", compact_every=0)
+    count = mine._table.count_rows()
+    assert mine.delete(categories=["x"]) == count
+
+
+def test_patched_readers_get_all_that_a_row_has(stores):
+    seen = []
+    original = LanceDBStorage._row_to_record
+
+    def look(self, row):
+        seen.append(row["vector"])
+        return original(self, row)
+
+    with patch.object(LanceDBStorage, "_row_to_record", look):
+        stores[0].delete(categories=["x"])
+    with patch.object(stores[0], "_row_to_record", lambda row: look(stores[0], row)):
+        stores[0].delete(categories=["y"])
+    assert seen and all(len(vector) == 21 for vector in seen)
+
+
+def test_a_vector_that_lacks_a_number_makes_no_record(stores):
+    for storage in stores:
+        row = storage._record_to_row(memories.record(random.Random(1), 300, 21))
+        storage._table.add([{**row, "vector": [None, *row["vector"][1:]]}])
+        for _ in range(8):
+            memories.outcome(storage.search, memories.vector(2, 0))
+    kind, _ = both(stores, categories=["x"])
+    assert issubclass(kind, ValueError)
+
+
+def test_what_is_not_in_ram_is_read_as_by_crewai(stores):
+    TABLES.of(stores[0]).drop()
+    asked, watched = columns_read()
+    with watched:
+        both(stores, categories=["x"])
+    assert asked and not any(asked)
