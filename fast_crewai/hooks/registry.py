@@ -131,6 +131,7 @@ class Registry:
         with self._lock:
             self.settings = settings
             core = native_problem(self.version)
+            wanted = [s.route.target for s in self.fixes.values() if s.fix in settings.fixes]
             for feature in FEATURES:
                 reason = settings.why_disabled(feature.component, feature.name) or core
                 feature.choose(reason, late="crewai" in sys.modules)
@@ -138,6 +139,8 @@ class Registry:
                 reason = settings.why_disabled(state.route.component, state.route.name) or core
                 if state.fix and state.fix not in settings.fixes:
                     reason = f"not asked for (FAST_CREWAI_FIX={state.fix})"
+                if not state.fix and state.route.target in wanted:
+                    reason = "FAST_CREWAI_FIX corrects this function"
                 if reason:
                     self._take_away(state)
                     state.turn_off(reason)
