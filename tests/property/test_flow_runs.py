@@ -2,6 +2,8 @@
 
 import asyncio
 import traceback
+from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
 import pytest
 from crewai.events.event_bus import crewai_event_bus
@@ -74,20 +76,19 @@ def hand_offs(table, owner=flow_runs.Plain):
     """The functions that a flow sends to worker threads of the event loop."""
     sent = []
     log = []
+    submit = ThreadPoolExecutor.submit
 
-    class Loop(asyncio.SelectorEventLoop):
-        def run_in_executor(self, executor, function, *arguments):
+    def seen(pool, function, *arguments, **options):
+        if pool._thread_name_prefix == "asyncio":
             inner = function.args[0] if hasattr(function, "args") else function
             sent.append(getattr(inner, "__name__", repr(inner)))
-            return super().run_in_executor(executor, function, *arguments)
+        return submit(pool, function, *arguments, **options)
 
-    loop = Loop()
-    try:
-        flow = flow_runs.build(table, log, owner)
-        loop.run_until_complete(flow.kickoff_async())
-        loop.run_until_complete(loop.shutdown_default_executor())
-    finally:
-        loop.close()
+    async def run():
+        await flow_runs.build(table, log, owner).kickoff_async()
+
+    with mock.patch.object(ThreadPoolExecutor, "submit", seen):  # a loop's own would be noticed
+        asyncio.run(run())
     return sent, [entry for entry in log if entry[0] == "saved"]
 
 

@@ -66,13 +66,19 @@ def test_never_more_than_the_most(monkeypatch):
         inside.append(1)
         most.append(len(inside))
         own.append(worker_threads.is_own())
-        threading.Event().wait(0.01)
+        all_there.wait(20)
         inside.pop()
+
+    all_there = threading.Event()
 
     async def together():
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(1, "asyncio"))
-        await asyncio.gather(*(worker_threads.in_worker(call) for _ in range(4)))
+        runs = [asyncio.ensure_future(worker_threads.in_worker(call)) for _ in range(4)]
+        while len(inside) < 3:
+            await asyncio.sleep(0.001)
+        all_there.set()
+        await asyncio.gather(*runs)
         await worker_threads.in_worker(call)
 
     asyncio.run(together())
