@@ -20,6 +20,7 @@ from crewai import Agent, CheckpointConfig, Crew, Task
 from crewai.events import crewai_event_bus
 from crewai.flow.flow import Flow, listen, start
 from crewai.tasks.task_output import TaskOutput
+from crewai.tools import BaseTool
 from pydantic import BaseModel
 
 os.environ["CREWAI_DESERIALIZE_CALLBACKS"] = "1"  # the task's callback is this program's own
@@ -39,6 +40,20 @@ def save(output: TaskOutput) -> None:
     state = crewai_event_bus.runtime_state
     if state is not None:
         SAVED.append(state.checkpoint("by_hand"))
+
+
+class Measure(BaseModel):
+    what: str
+    metres: float = 1.0
+
+
+class Ruler(BaseTool):
+    name: str = "ruler"
+    description: str = "Measures; nobody asks for it, but checkpoints hold its schema."
+    args_schema: type[BaseModel] = Measure
+
+    def _run(self, what: str, metres: float = 1.0) -> str:
+        return f"{what}: {metres}"
 
 
 class Steps(BaseModel):
@@ -69,7 +84,7 @@ def outline(path: Path) -> Any:
 
 def main() -> None:
     with play(mason) as llm:
-        agent = Agent(role="Mason", goal="Build", backstory="You build.", llm=llm)
+        agent = Agent(role="Mason", goal="Build", backstory="You build.", llm=llm, tools=[Ruler()])
         tasks = [
             Task(
                 description=f"Build the {word} of {{house}}.",

@@ -19,7 +19,16 @@ DESELECT = PACKAGE / "deselect.toml"
 
 # Routes that no test of CrewAI's comes to → the program in tests/programs that does;
 # tests/process/test_programs.py fails if it doesn't.
-BY_PROGRAMS = {"memory.deep-recall": "memory", "memory.recall-state": "memory"}
+BY_PROGRAMS = {
+    "memory.deep-recall": "memory",
+    "memory.recall-state": "memory",
+    "tools.saved-schema": "checkpoints",
+}
+# Routes that act only where CrewAI fails: no test that passes without us calls them. What they do
+# is in tests/property/test_fixes.py.
+WHERE_CREWAI_FAILS = frozenset(
+    f"database.jsonb-{what}" for what in ("read", "read-async", "write", "write-async")
+)
 
 
 @dataclass(frozen=True)
