@@ -59,7 +59,7 @@ def test_entries_of_other_processes(tmp_path, ends):
 
 
 @pytest.mark.parametrize("change", ["now", "NOW", "while open"])
-def test_what_is_changed_by_hand_is_written_as_crewai_does(tmp_path, ends, monkeypatch, change):
+def test_what_is_changed_by_hand_is_written_as_crewai_does(tmp_path, ends, change):
     path = tmp_path / "log.json"
     handler = FileHandler(str(path))
     handler.log(task="a")
@@ -74,16 +74,14 @@ def test_what_is_changed_by_hand_is_written_as_crewai_does(tmp_path, ends, monke
             assert tasks(path) == ["c"]
         assert len(ends) == 1
         return
-    plain = builtins.open
 
-    def replacing(file, mode="r", *arguments, **options):
-        if mode == "r+b":
+    class Odd(dict):
+        def items(self):
             path.write_text("somebody's")
-        return plain(file, mode, *arguments, **options)
+            return super().items()
 
-    monkeypatch.setattr(builtins, "open", replacing)
-    handler.log(task="c")
-    assert tasks(path) == ["a", "b", "c"]  # CrewAI overwrites it, too
+    handler.log(task=Odd(c=1))
+    assert tasks(path) == ["a", "b", {"c": 1}]  # CrewAI overwrites it, too
     assert len(ends) == 1
 
 
@@ -108,3 +106,67 @@ def test_the_exception_of_an_entry_that_is_no_json(tmp_path):
         assert type(cause) is TypeError
         assert cause.__context__ is None
     assert tasks(tmp_path / "log.json") == ["a", "a"]
+
+
+def test_a_file_that_is_removed_meanwhile_is_made_again(tmp_path, ends):
+    path = tmp_path / "log.json"
+    handler = FileHandler(str(path))
+    handler.log(task="a")
+
+    class Odd(dict):
+        def items(self):
+            path.unlink(missing_ok=True)
+            return super().items()
+
+    handler.log(task=Odd(b=1))
+    assert tasks(path) == ["a", {"b": 1}]
+    assert not ends
+
+
+def test_opening_that_is_replaced_gets_crewais_calls(tmp_path, ends, monkeypatch):
+    calls, plain = [], builtins.open
+
+    def noting(file, mode="r", **options):
+        calls.append(mode)
+        return plain(file, mode, **options)
+
+    handler = FileHandler(str(tmp_path / "log.json"))
+    handler.log(task="a")
+    monkeypatch.setattr(builtins, "open", noting)
+    handler.log(task="b")
+    assert calls[-2:] == ["r", "w"]  # before: the lock
+    assert not ends
+    assert tasks(tmp_path / "log.json") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(json.JSONEncoder, "encode"), (json.JSONDecoder, "decode")]
+)
+def test_a_replaced_coder_gets_the_whole_log(tmp_path, ends, monkeypatch, kind, name):
+    sizes, plain = [], getattr(kind, name)
+
+    def noting(self, value, *rest):
+        sizes.append(len(value))
+        return plain(self, value, *rest)
+
+    handler = FileHandler(str(tmp_path / "log.json"))
+    handler.log(task="a")
+    handler.log(task="b")
+    ends.clear()
+    monkeypatch.setattr(kind, name, noting)
+    handler.log(task="c")
+    size = 3 if name == "encode" else (tmp_path / "log.json").read_text().index('"c"') // 2
+    assert len(sizes) == 1
+    assert sizes[0] >= size
+    assert not ends
+
+
+def test_deep_entries_are_read_by_crewai(tmp_path, ends):
+    value = "x"
+    for _ in range(60):
+        value = [value]
+    handler = FileHandler(str(tmp_path / "log.json"))
+    for _ in range(3):
+        handler.log(task="a", metadata=value)
+    assert tasks(tmp_path / "log.json") == ["a"] * 3
+    assert not ends

@@ -11,7 +11,9 @@ import hashlib
 import io
 import json
 import os
+import sys
 from collections.abc import Callable
+from operator import is_
 from typing import Any
 
 from fast_crewai.hooks.areas.recompile import recompiled
@@ -20,7 +22,27 @@ from fast_crewai.hooks.route import Route, Site, TargetError
 _END = b"\n]\n"
 _MOST = 64  # files
 _INDENT = 4
+_DEEP = "\n" + 50 * _INDENT * " "  # with more levels, what is left of the stack may decide
 _DIGEST = hashlib.sha256
+_OPEN = io.open
+_digits_limit = getattr(sys, "get_int_max_str_digits", int)  # longer numbers are refused
+_LOOKS = [
+    (vars(owner).get, name)
+    for owner, names in (
+        (json, ("load", "loads", "dumps", "JSONEncoder", "JSONDecoder", "_default_decoder")),
+        (json.encoder, ("_make_iterencode", "encode_basestring_ascii")),
+        (json.JSONEncoder, ("__init__", "encode", "iterencode")),
+        (json.JSONDecoder, ("__init__", "decode", "raw_decode")),
+        (getattr(json, "_default_decoder", None), ("decode", "raw_decode", "scan_once")),
+    )
+    if owner is not None
+    for name in names
+]
+
+
+def _json_now() -> tuple[Any, ...]:
+    """What ``json.load`` and ``json.dumps`` work with."""
+    return tuple(look(name) for look, name in _LOOKS)
 
 
 def _seen(status: os.stat_result) -> tuple[int, ...]:
@@ -81,7 +103,7 @@ class _Log:
 
     def __init__(self, names: dict[str, Any]) -> None:
         self._names = names
-        self._load, self._dumps = json.load, json.dumps
+        self._were, self._limit = _json_now(), _digits_limit()
         self._written: dict[str, tuple[int, bytes, bool]] = {}
 
     def forget(self, path: str) -> None:
@@ -93,8 +115,9 @@ class _Log:
         self._written[path] = length, digest.digest(), stable
 
     def _plain(self) -> bool:
-        now = self._names.get("json")
-        return now is json and json.load is self._load and json.dumps is self._dumps
+        if self._names.get("json") is not json or _digits_limit() != self._limit:
+            return False
+        return all(map(is_, _json_now(), self._were))
 
     def load(self, path: Any, file: Any) -> Any:
         """``json.load(file)``, or what stands for it."""
@@ -135,12 +158,23 @@ class _Log:
         """``open(path, "w", encoding="utf-8")``, or of a known log the end."""
         if type(text) is not _Addition:
             return open_file(path, "w", encoding="utf-8")
-        file = open_file(path, "r+b", 0)
-        if type(file) is io.FileIO and _seen(os.fstat(file.fileno())) == text.known.seen:
+        file = self._as_seen(path, text.known.seen) if open_file is _OPEN else None
+        if file is not None:
             return _End(self, file)
-        file.close()
         self.forget(path)
         return _Whole(open_file(path, "w", encoding="utf-8"))
+
+    @staticmethod
+    def _as_seen(path: str, seen: tuple[int, ...]) -> Any:
+        """The file, open for changing; None if it isn't the one that was read, or can't be."""
+        try:
+            file = _OPEN(path, "r+b", 0)
+        except OSError:  # removed, perhaps; or CrewAI gets the same error
+            return None
+        if _seen(os.fstat(file.fileno())) == seen:
+            return file
+        file.close()
+        return None
 
 
 class _Whole:
@@ -180,7 +214,7 @@ def _going_on(content: bytes, length: int, digest: bytes, stable: bool) -> Any:
 def _is_stable(text: str) -> bool:
     """Whether a list's text, read and written again, is the same (two equal keys become one)."""
     try:
-        entries = json.loads(text)
+        entries = json.loads(text) if _DEEP not in text else None
         return bool(entries) and json.dumps(entries, indent=_INDENT) == text
     except Exception:
         return False
