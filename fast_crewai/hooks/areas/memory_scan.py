@@ -42,10 +42,10 @@ class Columns:
 
     def in_ram(self, storage: Any, scope: Any) -> Any:
         """(rows, scopes, categories, oldest, newest) of a table that is in RAM; None otherwise."""
+        self._check(storage)  # first: a subclass may have a hash of its own
         table = TABLES.known(storage)
         if table is None:
             return None
-        self._check(storage)
         try:
             return table.summary(storage, prefix_of(scope), self.own["_SCAN_ROWS_LIMIT"])
         except Declined:

@@ -53,11 +53,11 @@ def search(site: Site) -> Callable[..., Any]:
 
 def write(site: Site) -> Callable[..., Any]:
     """Build the replacement of ``LanceDBStorage._do_write``: CrewAI's own, and a note of it."""
-    original = site.original
+    original, kind = site.original, site.namespace
 
     def fast(self: Any, op: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(self, op, *args, **kwargs)
-        table = TABLES.known(self)
+        table = TABLES.known(self) if type(self) is kind else None  # others may have no hash
         if table is not None:
             try:
                 table.note(self._table, op, args, kwargs)
