@@ -110,8 +110,8 @@ class _Log:
         self._written.pop(path, None)
 
     def remember(self, path: str, length: int, digest: Any, *, stable: bool = True) -> None:
-        while len(self._written) >= _MOST:
-            self._written.pop(next(iter(self._written), ""), None)
+        for oldest in list(self._written)[: 1 - _MOST]:  # a copy: other files have other locks
+            self._written.pop(oldest, None)
         self._written[path] = length, digest.digest(), stable
 
     def _plain(self) -> bool:
