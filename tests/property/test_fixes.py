@@ -113,7 +113,7 @@ class Holder(BaseModel):
     tools: list[BaseTool]
 
 
-def test_a_tool_made_of_a_function(side):
+def test_a_tool_made_of_a_function(side, monkeypatch):
     if side != "fixed":
         with pytest.raises(Exception, match="Unable to serialize unknown type"):
             Holder(tools=[add]).model_dump_json()
@@ -122,6 +122,9 @@ def test_a_tool_made_of_a_function(side):
     dumped = json.loads(text)["tools"][0]
     assert dumped["func"] == f"{__name__}.add"
     assert list(dumped) == [*type(add).model_fields, "tool_type"]
+    with pytest.raises(ValueError, match="CREWAI_DESERIALIZE_CALLBACKS=1"):
+        Holder.model_validate_json(text)  # as CrewAI with the names of callbacks
+    monkeypatch.setenv("CREWAI_DESERIALIZE_CALLBACKS", "1")
     restored = Holder.model_validate_json(text).tools[0]
     assert type(restored) is type(add)
     assert restored.func is add.func
@@ -147,9 +150,10 @@ def test_a_tool_made_of_a_closure_is_saved_without_it(side):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_state_with_such_a_tool_is_restored(side):
+def test_a_state_with_such_a_tool_is_restored(side, monkeypatch):
     from crewai import Agent
 
+    monkeypatch.setenv("CREWAI_DESERIALIZE_CALLBACKS", "1")
     agent = Agent(role="r", goal="g", backstory="b", tools=[add], llm="gpt-4o")
     state = RuntimeState(root=[agent])
     if side != "fixed":

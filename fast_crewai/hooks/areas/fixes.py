@@ -95,10 +95,16 @@ def _model_dump(site: Site) -> Callable[..., Any]:
 
 def _resolve_tool(site: Site) -> Callable[..., Any]:
     tool = vars(site.module)["Tool"]
+    trusted = locate("crewai.types.callback:_trusted_deserialize").original
 
     def with_function(kind: Any, data: Any) -> Any:
         """A name becomes the function, which may be known by the tool that was made of it."""
         if kind is tool and type(data.get("func")) is str:
+            if not trusted():  # a name in a checkpoint may lead to any code
+                raise ValueError(
+                    f"Refusing to look for the function of a tool, {data['func']!r}: set "
+                    "CREWAI_DESERIALIZE_CALLBACKS=1 to allow. Only for checkpoints that you trust."
+                )
             found = _named(data["func"])
             data["func"] = getattr(found, "func", found)
         return data
