@@ -30,6 +30,7 @@ from fast_crewai.imports import (
     lazy,
     leaving,
     manifest,
+    others,
     portion,
     proving,
     settings,
@@ -358,7 +359,8 @@ def force(wait: float = -1) -> None:
             state.forcing = thread
             journal.note(DEFERRED.name)
             _keep_settings()
-            _import_rest(state)
+            with others.set_aside(manifest.PACKAGES):
+                _import_rest(state)
     finally:
         if state.kept is not None:
             state.kept.end()

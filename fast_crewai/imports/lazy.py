@@ -120,7 +120,7 @@ def plan(package: types.ModuleType) -> None:
         loaded = sorted(name for name in ("openai", SOURCE, *FRAMEWORKS) if name in sys.modules)
         if loaded:
             return LAZY.turn_off(f"{loaded[0]} is imported already")
-        importer = others.importer(proof.LEFT_OUT)
+        importer = others.importer((*proof.LEFT_OUT, _RENAMED[0]))
         if importer is not None:
             return LAZY.turn_off(importer)
         found = proof.of(package)
@@ -193,7 +193,8 @@ def force() -> None:
     """Import what was left out, if it hasn't been asked for yet. Raises what that raises."""
     if _pending:
         journal.note(LAZY.name)
-        importlib.import_module(SOURCE)
+        with others.set_aside((*proof.LEFT_OUT, _RENAMED[0])):
+            importlib.import_module(SOURCE)
         _settle()  # also when nobody watches imports any more
 
 
@@ -220,7 +221,7 @@ def _leave_out() -> None:
 
 
 def _renamed() -> list[Any]:
-    names = vars(sys.modules.get(_RENAMED[0], sys))
+    names = getattr(sys.modules.get(_RENAMED[0]), "__dict__", {})
     return [names[name] for name in _RENAMED[1] if name in names]
 
 

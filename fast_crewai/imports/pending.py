@@ -33,7 +33,9 @@ _PATIENCE = 0.5  # seconds for another thread to build the class, before this on
 _turn = threading.RLock()
 _thread = threading.local()
 _importing = 0  # the thread that imports CrewAI: what it reads, CrewAI's own statements read
-_all: weakref.WeakSet[Pending] = weakref.WeakSet()
+# Those that wait, by ``id``: threads look at all of them while others are done.
+_all: dict[int, weakref.ref[Pending]] = {}
+_without: dict[weakref.ref[type], tuple[str, ...]] = {}  # class → those of _ABSENT
 _places = itertools.count()
 when_none: list[Callable[[], None]] = []  # called when the last one is built
 _absent = object()
@@ -67,13 +69,18 @@ def of(cls: type) -> Pending | None:
 
 def build_all() -> None:
     """Build all that there are. Never raises: whoever uses a class is told what is wrong."""
-    for pending in list(_all):
+    for pending in _waiting():
         with suppress(Exception):
             pending.complete()
 
 
 def number() -> int:
-    return sum(not pending.is_done() for pending in list(_all))
+    return sum(not pending.is_done() for pending in _waiting())
+
+
+def _waiting() -> list[Pending]:
+    found = (reference() for reference in list(_all.values()))
+    return [pending for pending in found if pending is not None]
 
 
 class Pending:
@@ -91,7 +98,8 @@ class Pending:
         self._config = names[_CONFIG]
         self._settings = dict(self._config)  # as pydantic would have read them
         self._read = {name: names[name] for name in _READ}
-        self._without = tuple(name for name in _ABSENT if name not in names)
+        self._name = cls.__name__  # of errors
+        _without[weakref.ref(cls)] = tuple(name for name in _ABSENT if name not in names)
         self._result: dict[str, dict[str, Any]] = {}
         schema, val_ser = _kinds(mocks)
         self._stands: dict[str, Any] = {
@@ -104,7 +112,7 @@ class Pending:
         """Stand for what pydantic would have set, in its order."""
         for name, standing in self._stands.items():
             type.__setattr__(self.cls, name, standing)
-        _all.add(self)
+        _all[id(self)] = weakref.ref(self)
 
     def guard(self) -> None:
         """Pydantic's last step: the class looks complete."""
@@ -117,7 +125,7 @@ class Pending:
         """The class is built anew: nobody needs this."""
         if vars(self.cls).get(_FIELDS) is self._stands[_FIELDS]:
             type.__setattr__(self.cls, _FIELDS, self.fields)
-        _all.discard(self)
+        _all.pop(id(self), None)
 
     def is_done(self) -> bool:
         return bool(self._result)
@@ -132,7 +140,7 @@ class Pending:
         if self in active:
             return
         if self.again and not self._result:
-            for other in sorted(_all, key=lambda other: other.place):
+            for other in sorted(_waiting(), key=lambda other: other.place):
                 if other.again and other.place < self.place:
                     other.complete()
         if not self._result:
@@ -193,11 +201,9 @@ class Pending:
         for name, standing in self._stands.items():
             if names.get(name) is standing:  # else somebody has set or deleted it
                 type.__setattr__(self.cls, name, real[name])
-        if self in _all:
-            _all.discard(self)
-            if not _all and not _importing:
-                for call in when_none:
-                    call()
+        if _all.pop(id(self), None) is not None and not _waiting() and not _importing:
+            for call in when_none:
+                call()
 
     @contextmanager
     def _as_it_was(self) -> Iterator[None]:
@@ -212,19 +218,29 @@ class Pending:
         }
         if _CONFIG not in changed and not _is_same(self._config, self._settings):
             changed[_CONFIG] = self._config
-        added = {name: names[name] for name in self._without if name in names}
+        if self.cls.__name__ != self._name:
+            changed["__name__"], was["__name__"] = self.cls.__name__, self._name
+        added = [  # to this class, or to one that it mentions
+            (cls, name, vars(cls)[name])
+            for reference, without in _without.copy().items()
+            if (cls := reference()) is not None
+            for name in without
+            if name in vars(cls)
+        ]
         for name in changed:
             type.__setattr__(self.cls, name, was[name])
-        for name in added:
-            type.__delattr__(self.cls, name)
+        for cls, name, _ in added:
+            type.__delattr__(cls, name)
         try:
             yield
         finally:
-            for name, value in {**changed, **added}.items():
+            for name, value in changed.items():
                 if value is _absent:
                     type.__delattr__(self.cls, name)
                 else:
                     type.__setattr__(self.cls, name, value)
+            for cls, name, value in added:
+                type.__setattr__(cls, name, value)
 
 
 def _active() -> set[Pending]:

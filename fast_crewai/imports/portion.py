@@ -117,7 +117,8 @@ class LeftOut:
             if self.pending:
                 self.forcing = thread
                 journal.note(f"{self.feature}: {self.name}")
-                self._import()
+                with others.set_aside(self.what.imported):
+                    self._import()
         finally:
             self.forcing = 0
             self.lock.release()
@@ -164,7 +165,7 @@ def of(
     found, at_once = [], {}
     for name, kept in stored.items():
         what = PORTIONS[name]
-        problem = kept["problem"] or others.importer(what.packages)
+        problem = kept["problem"] or others.importer(what.imported)
         if problem is None and kept["variables"] != environment(what):
             problem = "variables that it reads are others than in the first run"
         if problem is None:

@@ -38,6 +38,11 @@ class Portion:
     def packages(self) -> tuple[str, ...]:
         return tuple(sorted({name.partition(".")[0] for name in self.measured}))
 
+    @property
+    def imported(self) -> frozenset[str]:
+        """Packages of others that it takes names from."""
+        return frozenset(name.partition(".")[0] for name in (*self.measured, *self.libraries))
+
 
 _V = ("1.15.30",)
 _OTEL = (

@@ -45,7 +45,7 @@ def add(watcher: Watcher, name: str, lacking: bool = False) -> None:
 
 def remove(watcher: Watcher) -> None:
     """This watcher needs no module any more."""
-    for name in [name for name, watchers in _watched.values() if watcher in watchers]:
+    for name in [name for name, watchers in list(_watched.values()) if watcher in watchers]:
         module: Any = sys.modules.get(name)
         known = _watched.get(id(module))
         if known is None:
@@ -53,7 +53,7 @@ def remove(watcher: Watcher) -> None:
         known[1].pop(watcher, None)
         if not known[1] and isinstance(module, Watched):
             object.__setattr__(module, "__class__", types.ModuleType)
-            del _watched[id(module)]
+            _watched.pop(id(module), None)
 
 
 def _of(module: types.ModuleType) -> tuple[str, list[tuple[Watcher, bool]]]:

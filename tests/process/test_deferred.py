@@ -80,6 +80,18 @@ def test_every_submodule_imports_or_fails_as_before(cache: Path, tmp_path: Path)
 
 PROVIDERS = "crewai.rag.embeddings.providers"
 CASES = [
+    """
+        fake = type(sys)("httpx")  # by hand: nobody has told us of a mocking library
+        sys.modules |= dict.fromkeys(("chromadb", "jinja2", "jwt", "openai", "yaml"))
+        sys.modules["httpx"] = sys.modules["openai.types"] = fake
+        import crewai_core.plus_api, crewai_core.auth.utils, crewai.knowledge.storage
+        import crewai.flow.visualization as drawing
+        print(crewai_core.plus_api.httpx.Client, crewai_core.auth.utils.jwt.encode)
+        print(crewai.flow.flow_definition.yaml.safe_load, drawing.render_interactive)
+        print(crewai.knowledge.storage.knowledge_storage.ChromaDBConfig)
+        print(crewai.task.OpenAICompletion)
+        print(sys.modules["httpx"] is sys.modules["openai.types"] is fake, sys.modules["yaml"])
+    """,
     # Whoever asks for a name gets it.
     f"from {PROVIDERS}.aws import BedrockProvider; print(BedrockProvider)",
     f"import {PROVIDERS}.google as g; print(g.VertexAIProvider, g.vertex, names(g))",

@@ -217,6 +217,18 @@ CASES = {
         print(tried(lambda: TypeAdapter(list[TaskOutput]).validate_python([3])))
         print(TaskOutput.model_rebuild(force=True), tried(lambda: TaskOutput.model_validate(3)))
     """,
+    "methods of a nested model that are set before": """
+        from pydantic_core import core_schema
+        TaskOutput.__get_pydantic_core_schema__ = classmethod(
+            lambda cls, source, handler: core_schema.int_schema())
+        print(tried(lambda: CrewOutput(raw="x", tasks_output=[3], token_usage={})))
+        print("__get_pydantic_core_schema__" in vars(TaskOutput))
+    """,
+    "names that are changed before": """
+        TaskOutput.__name__, CrewOutput.__name__ = "First", "Second"
+        print(tried(lambda: TaskOutput.model_validate({})), TaskOutput.__name__)
+        print(tried(lambda: CrewOutput(raw=3, tasks_output=[{}])), CrewOutput.model_json_schema())
+    """,
     "decorators that are replaced before": """
         found = TaskOutput.__pydantic_decorators__
         TaskOutput.__pydantic_decorators__ = type(found)()
@@ -592,6 +604,30 @@ def test_threads_that_import_and_use_do_not_wait_for_ever(cache: Path, tmp_path:
         print([thread.is_alive() for thread in threads], TaskOutput.__pydantic_validator__.title)
     """
     assert ours(program, cache) == "CrewOutput\n[False, False] TaskOutput\n"
+
+
+def test_threads_that_finish_classes_do_not_disturb_one_that_looks_at_all(cache: Path) -> None:
+    program = """
+        sys.setswitchinterval(1e-6)
+        from fast_crewai.cli import models
+        classes = sorted(models.all_models(), key=str)
+        found = []
+        def use(order):
+            for model in order:
+                try:
+                    type(model.__pydantic_validator__)
+                    pending.number()
+                except RuntimeError as error:
+                    found.append(error)
+        threads = [threading.Thread(target=use, args=(classes[i:] + classes[:i],))
+                   for i in (0, 90, 180)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(found, pending.number())
+    """
+    assert ours(program, cache) == "[] 0\n"
 
 
 def test_an_interrupted_build_is_made_again(cache: Path) -> None:
