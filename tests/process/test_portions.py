@@ -311,8 +311,8 @@ os._exit(0)  # nobody is there to be told
             "telemetry is imported at once: variables that it reads are others",
         ),
         (
-            "import wrapt; wrapt.register_post_import_hook(str, 'httpx')\n",
-            "http is imported at once: somebody waits for the import of httpx",
+            "import wrapt; wrapt.register_post_import_hook(str, 'jinja2')\n",
+            "drawing is imported at once: somebody waits for the import of jinja2",
         ),
     ],
 )
