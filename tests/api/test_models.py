@@ -166,10 +166,17 @@ assert _core.CoreError is __import__("fast_crewai.errors").errors.NativeError
     ("blocked", "implementation"),
     [("", "rust"), ("fast_crewai._core", "python"), ("crewai", "rust")],
 )
-@pytest.mark.parametrize("program", [NAMES, SHIM, CORE], ids=["names", "shim", "core"])
+@pytest.mark.parametrize("program", [NAMES, SHIM], ids=["names", "shim"])
 def test_names(tmp_path: Path, program: str, blocked: str, implementation: str) -> None:
-    if program is CORE and blocked == "fast_crewai._core":
-        pytest.skip("there is no core to test")
+    run(tmp_path, program, blocked, implementation)
+
+
+@pytest.mark.parametrize("blocked", ["", "crewai"])
+def test_core(tmp_path: Path, blocked: str) -> None:
+    run(tmp_path, CORE, blocked, "rust")
+
+
+def run(tmp_path: Path, program: str, blocked: str, implementation: str) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FAST_CREWAI")}
     subprocess.run(
         [sys.executable, "-c", program, blocked, implementation, str(tmp_path)],

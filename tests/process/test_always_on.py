@@ -162,10 +162,13 @@ def test_the_environment_switches_off_what_is_always_on(
     assert answer[2] is not reason.startswith("switched off")
 
 
-@pytest.mark.parametrize("flag", ["-S", "-I", "-E", "-IS", "-s", "-P", "-O", "-X dev", "-W error"])
+FLAGS = ["-S", "-I", "-E", "-IS", "-s", "-O", "-X dev", "-W error"]
+if sys.version_info >= (3, 11):
+    FLAGS.append("-P")
+
+
+@pytest.mark.parametrize("flag", FLAGS)
 def test_every_way_to_start_python_is_silent(python: Path, flag: str) -> None:
-    if flag == "-P" and sys.version_info < (3, 11):
-        pytest.skip("Python has no -P yet")
     enabled(python)
     result = start(*flag.split(), "-c", "import sys; print(len(sys.meta_path))", python=python)
     assert (result.returncode, result.stderr) == (0, "")
