@@ -66,6 +66,30 @@ def code(text: str) -> str:
     return textwrap.dedent(text).lstrip("\n")
 
 
+# Runs cases, each in a fork of the process that has imported CrewAI.
+_IN_FORKS = """
+    import os, re
+    for number, case in enumerate({cases!r}):
+        sys.stdout.flush()
+        child = os.fork()
+        if not child:
+            try:
+                exec(compile(case, "<case>", "exec"), {{"crewai": crewai, "sys": sys}})
+            except BaseException as error:
+                print(type(error), error)
+            sys.stdout.flush()
+            os._exit(0)
+        os.waitpid(child, 0)
+        print("end of", number)
+"""
+_NAMES = "names = lambda module: [n for n in dir(module) if 'fast_crewai' not in n]\n"
+
+
+def in_forks(cases: list[str]) -> str:
+    """The program that runs the cases; they know ``names(module)``: those that are not ours."""
+    return _IN_FORKS.format(cases=[_NAMES + code(case) for case in cases])
+
+
 def write(path: Path, text: str = "") -> Path:
     """Write a program (dedented) and return its path; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import code, environment, start
-from test_lazy import IN_FORKS, ON, QUIET, needs_fork
+from helpers import code, environment, in_forks, start
+from test_lazy import ON, QUIET, needs_fork
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("crewai") is None, reason="needs CrewAI")
 
@@ -332,13 +332,9 @@ CASES = [
 ]
 
 
-NAMES = "names = lambda module: [n for n in dir(module) if 'fast_crewai' not in n]\n"
-
-
 @needs_fork
 def test_nobody_can_tell(cache: Path, tmp_path: Path) -> None:
-    cases = [NAMES + code(case) for case in CASES]
-    out = same(IN_FORKS.format(cases=cases), cache, tmp_path)
+    out = same(in_forks(CASES), cache, tmp_path)
     assert out.count("end of ") == len(CASES)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import PACKAGE, code, environment, start
+from helpers import PACKAGE, code, environment, in_forks, start
 
 from fast_crewai.imports import lazy, proof
 
@@ -58,27 +58,9 @@ def same(program: str, cache: Path, tmp_path: Path) -> str:
     return lazy.stdout
 
 
-IN_FORKS = """
-    import os, re
-    for number, case in enumerate({cases!r}):
-        sys.stdout.flush()
-        child = os.fork()
-        if not child:
-            try:
-                exec(compile(case, "<case>", "exec"), {{"crewai": crewai, "sys": sys}})
-            except BaseException as error:
-                print(type(error), error)
-            sys.stdout.flush()
-            os._exit(0)
-        os.waitpid(child, 0)
-        print("end of", number)
-"""
-
-
 def same_in_forks(programs: list[str], cache: Path, tmp_path: Path) -> list[str]:
     """The same, of many programs, each in a fork of the process that has imported CrewAI."""
-    cases = [code(program) for program in programs]
-    out = same(IN_FORKS.format(cases=cases), cache, tmp_path)
+    out = same(in_forks(programs), cache, tmp_path)
     answers = re.split(r"end of \d+\n", out)[:-1]
     assert len(answers) == len(programs)
     return answers
