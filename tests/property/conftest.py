@@ -22,6 +22,27 @@ with warnings.catch_warnings():
     import crewai.memory.recall_flow
     import crewai.memory.storage.lancedb_storage  # noqa: F401
 
+import fast_crewai
+from fast_crewai import engine
+
+
+@pytest.fixture(scope="module")
+def routes() -> Generator[dict[str, Any], None, None]:
+    """All routes by name, active for the tests of a module."""
+    fast_crewai.install()
+    yield engine.registry().states
+    fast_crewai.uninstall()
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small store of memories, to be copied."""
+    from strategies import memories
+
+    folder = tmp_path_factory.mktemp("memories") / "s"
+    memories.build(folder, 2)
+    return folder
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, Any, Any]:

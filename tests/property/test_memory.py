@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import memories
 
-import fast_crewai
 from fast_crewai import engine
 from fast_crewai.hooks.areas.memory_storage import TABLES
 
@@ -25,11 +24,7 @@ QUICK = settings(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def routes():
-    fast_crewai.install()
-    yield engine.registry().states
-    fast_crewai.uninstall()
+pytestmark = pytest.mark.usefixtures("routes")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import memories
 
-import fast_crewai
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas.memory_scan import Columns
 from fast_crewai.hooks.areas.memory_storage import TABLES
@@ -19,18 +18,7 @@ WHAT = ("list_scopes", "get_scope_info", "list_categories")
 SCOPES = (*memories.SCOPES, "/a/", "//", "/nothing", "/a/b/", "é")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def routes():
-    fast_crewai.install()
-    yield
-    fast_crewai.uninstall()
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("counts")
-    memories.build(folder / "s", 2)
-    return folder / "s"
+pytestmark = pytest.mark.usefixtures("routes")
 
 
 def compare(storage, scopes=SCOPES):
@@ -105,29 +93,23 @@ def test_a_table_that_grows_is_followed(template, tmp_path):
     assert TABLES.of(storage)._native is native
 
 
-@pytest.mark.parametrize(
-    "time",
-    [
-        *("2026-02-30T00:00:00", "2026-01-01 00:00:00", "2026-01-01T00:00:00+02:00"),
-        *("soon", "", "2026", "2027-01-01T00:00:00.500", "1999-12-31T23:59:59"),
-        "2026-01-01T00:00:00Z",
-    ],
+TIMES = (
+    *("2026-02-30T00:00:00", "2026-01-01 00:00:00", "2026-01-01T00:00:00+02:00"),
+    *("soon", "", "2026", "2027-01-01T00:00:00.500", "1999-12-31T23:59:59"),
+    "2026-01-01T00:00:00Z",
 )
-def test_times_of_other_forms(template, tmp_path, time):
+LABELS = ('"text"', "[1, [2]]", "{", "", "null", '{"k": 1}', "[1, 2]")
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [("created_at", time) for time in TIMES] + [("categories_str", labels) for labels in LABELS],
+)
+def test_values_of_other_forms(template, tmp_path, column, text):
     shutil.copytree(template, tmp_path / "s")
     storage = LanceDBStorage(path=tmp_path / "s", compact_every=0)
     row = storage._record_to_row(memories.record(random.Random(1), 300, 21))
-    storage._table.add([{**row, "created_at": time, "scope": "/a"}])
-    load(storage)
-    compare(storage, ("/", "/a", "/é"))
-
-
-@pytest.mark.parametrize("labels", ['"text"', "[1, [2]]", "{", "", "null", '{"k": 1}', "[1, 2]"])
-def test_categories_of_other_forms(template, tmp_path, labels):
-    shutil.copytree(template, tmp_path / "s")
-    storage = LanceDBStorage(path=tmp_path / "s", compact_every=0)
-    row = storage._record_to_row(memories.record(random.Random(1), 300, 21))
-    storage._table.add([{**row, "categories_str": labels, "scope": "/a"}])
+    storage._table.add([{**row, column: text, "scope": "/a"}])
     load(storage)
     compare(storage, ("/", "/a", "/é"))
 

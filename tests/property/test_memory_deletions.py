@@ -8,22 +8,9 @@ import pytest
 from crewai.memory.storage.lancedb_storage import LanceDBStorage
 from strategies import memories
 
-import fast_crewai
 from fast_crewai.hooks.areas.memory_storage import TABLES
 
-
-@pytest.fixture(scope="module", autouse=True)
-def routes():
-    fast_crewai.install()
-    yield
-    fast_crewai.uninstall()
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("deletions")
-    memories.build(folder / "s", 2)
-    return folder / "s"
+pytestmark = pytest.mark.usefixtures("routes")
 
 
 @pytest.fixture

@@ -11,8 +11,6 @@ from crewai.memory.storage.lancedb_storage import LanceDBStorage
 from lancedb.table import AsyncTable, LanceTable
 from strategies import memories
 
-import fast_crewai
-from fast_crewai import engine
 from fast_crewai.hooks.areas import memory_mirror
 from fast_crewai.hooks.areas.memory_storage import TABLES
 
@@ -20,11 +18,7 @@ OTHER_SUM = "LanceDB has a sum of its own for such short vectors"
 OTHER_DISTANCES = "LanceDB's distances are others"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def routes():
-    fast_crewai.install()
-    yield engine.registry().states
-    fast_crewai.uninstall()
+pytestmark = pytest.mark.usefixtures("routes")
 
 
 def plain(method):

@@ -7,8 +7,6 @@ import pytest
 from crewai.memory.storage.lancedb_storage import LanceDBStorage
 from strategies import memories
 
-import fast_crewai
-from fast_crewai import engine
 from fast_crewai.hooks.areas import memory_mirror, memory_room
 from fast_crewai.hooks.areas.memory_storage import TABLES
 
@@ -16,11 +14,7 @@ OVER = "more than FAST_CREWAI_MEMORY_MB"
 SHORT = "RAM is short"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def routes():
-    fast_crewai.install()
-    yield engine.registry().states
-    fast_crewai.uninstall()
+pytestmark = pytest.mark.usefixtures("routes")
 
 
 @pytest.fixture(autouse=True)
