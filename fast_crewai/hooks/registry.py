@@ -75,6 +75,7 @@ class Registry:
     bugs: dict[str, Bug] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)  # area → why it could not be loaded
     paused: int = 0
+    _places: dict[str, list[RouteState]] = field(default_factory=dict)  # by module
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @classmethod
@@ -208,7 +209,11 @@ class Registry:
                 self._finish(state, late)
 
     def _of_module(self, name: str) -> Iterator[RouteState]:
-        return (s for s in self._all() if s.route.applied_with == name and s.state != OFF)
+        if sum(map(len, self._places.values())) != len(self.states) + len(self.fixes):
+            self._places.clear()
+            for state in self._all():
+                self._places.setdefault(state.route.applied_with, []).append(state)
+        return (s for s in self._places.get(name, ()) if s.state != OFF)
 
     def _apply(self, state: RouteState) -> bool:
         """Put the replacement at its target; False if it stands there already."""

@@ -145,6 +145,8 @@ def _use(stored: Mapping[str, Any], specs: dict[str, ModuleSpec]) -> None:
 def begin(name: str) -> None:
     """A module of CrewAI's is about to be executed. Never raises."""
     _measure(name, effects.Recorder.begin)
+    for left_out in _state.portions:
+        left_out.begin(name)
     if name in manifest.PACKAGES and _state.pending:
         _keep_settings()
     if _state.recorder is not None and name in manifest.LEFT:
@@ -285,8 +287,13 @@ def _import_all(names: Iterable[str]) -> None:
 def _early() -> None:
     """Where the first name would be imported: all that isn't left out."""
     later = {name for left_out in _state.portions for name in left_out.what.measured}
-    before = [name for name in manifest.BEFORE if name not in later]
-    _import_all((*before, *manifest.EAGER))
+    for name in manifest.BEFORE:
+        if name not in later:
+            importlib.import_module(name)
+        for left_out in _state.portions:
+            if name in left_out.what.measured:
+                left_out.filter()
+    _import_all(manifest.EAGER)
     calls, _state.filtering = _state.filtering, None
     if calls is not None:
         exec(calls, {"__name__": manifest.FILTERING})
@@ -422,6 +429,8 @@ class _Watcher:
             return False
         if f"{module}.{name}" in manifest.DEFERRED or name == "__all__":
             return True
+        if module == manifest.BASE[0]:  # pydantic keeps it there for what is left out
+            return name.startswith(f"{manifest.BASE[1]}[")
         return any(part.name == module and name in part.left.names for part in _state.parts)
 
     def force(self) -> None:
@@ -436,7 +445,9 @@ _watcher = _Watcher()
 lazy.asked_for_all.append(force_quietly)
 _MEASURED = frozenset(name for what in PORTIONS.values() for name in proving.measured(what))
 _WATCHED = manifest.WATCHED | manifest.LIBRARIES | {*manifest.LEFT, *manifest.DEFERRED}
-_LACKING = frozenset({*manifest.LEFT, *(name.rpartition(".")[0] for name in manifest.DEFERRED)})
+_LACKING = frozenset(
+    {*manifest.LEFT, *(name.rpartition(".")[0] for name in manifest.DEFERRED), manifest.BASE[0]}
+)
 
 
 def _watch(name: str) -> None:

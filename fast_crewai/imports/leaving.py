@@ -17,6 +17,7 @@ from types import CodeType
 
 HELPER = "__fast_crewai_value__"
 EARLY = "__fast_crewai_early__"
+STAND = "__fast_crewai_stand__"
 
 
 class LeavingError(Exception):
@@ -35,14 +36,23 @@ class Left:
     annotations: dict[str, dict[str, CodeType]]
 
 
-def leave_out(source: bytes, filename: str, names: Set[str], early: bool = False) -> Left:
+def leave_out(
+    source: bytes,
+    filename: str,
+    names: Set[str],
+    early: bool = False,
+    stands: Set[str] = frozenset(),
+) -> Left:
     """``names`` must be bound at the top level: by imports, or by assignments and classes.
 
-    With ``early``, the global EARLY is called where the first of them would be imported. Raises
-    LeavingError where a name is needed while the module is executed, or bound a second time.
+    With ``early``, the global EARLY is called where the first of them would be imported. Where
+    attributes of a class are annotated with those of ``stands``, or a type variable is bound by
+    them, the global STAND is called with the name for what to take instead. Raises LeavingError
+    where a name is needed otherwise while the module is executed, or bound a second time.
     """
     tree = ast.parse(source, filename)
-    leaving = _Leaving(_with_derived(tree.body, names), filename, _is_future(tree))
+    derived = _with_derived(tree.body, names, stands)
+    leaving = _Leaving(derived, filename, _is_future(tree), stands)
     body: list[ast.stmt] = []
     for statement in tree.body:
         kept = leaving.statement(statement)
@@ -113,11 +123,13 @@ def with_adoption(source: bytes, filename: str, name: str, helper: str) -> CodeT
     return compile(tree, filename, "exec", dont_inherit=True)
 
 
-def _with_derived(body: list[ast.stmt], names: Set[str]) -> set[str]:
+def _with_derived(body: list[ast.stmt], names: Set[str], stands: Set[str]) -> set[str]:
     """With what assignments and classes of the module make from them."""
     every = set(names)
     for statement in body:
         targets, needed = _made_by(statement)
+        if _is_bound(statement, every - stands):
+            continue
         if any(_mentions(value, every, quoted=False) for value in needed):
             every.update(targets)
     return every
@@ -133,6 +145,16 @@ def _made_by(node: ast.stmt) -> tuple[list[str], list[ast.expr]]:
     if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
         return [node.target.id], [node.value]
     return [], []
+
+
+def _is_bound(node: ast.stmt, names: Set[str]) -> bool:
+    """Whether it makes a type variable without any of these names."""
+    call = node.value if isinstance(node, ast.Assign) else None
+    return (
+        isinstance(call, ast.Call)
+        and ast.unparse(call.func) == "TypeVar"
+        and not _mentions(call, names, quoted=False)
+    )
 
 
 def _mentions(node: ast.AST | None, names: Set[str], quoted: bool = True) -> bool:
@@ -170,8 +192,9 @@ def _is_future(tree: ast.Module) -> bool:
 
 
 class _Leaving(ast.NodeTransformer):
-    def __init__(self, names: set[str], filename: str, future: bool) -> None:
+    def __init__(self, names: set[str], filename: str, future: bool, stands: Set[str]) -> None:
         self.names = names
+        self._stands = stands
         self.bound: set[str] = set()
         self.rest: list[ast.stmt] = []
         self.annotations: dict[str, dict[str, CodeType]] = {}
@@ -190,6 +213,8 @@ class _Leaving(ast.NodeTransformer):
         made, _ = _made_by(node)
         if self.names.intersection(made):
             return self._leave(node, made)
+        if _is_bound(node, self.names - self._stands):
+            node = _Standing(self._stands).visit(node)
         changed = self.visit(node)
         assert isinstance(changed, ast.stmt)
         return changed
@@ -267,10 +292,13 @@ class _Leaving(ast.NodeTransformer):
         if self.future:  # a text; whoever wants to know what it means finds the names
             self.annotations.setdefault(".".join(self._path), {})
             return
-        if self._path or not isinstance(node.target, ast.Name):
+        standing = not _mentions(node.annotation, self.names - self._stands)
+        if (self._path and not standing) or not isinstance(node.target, ast.Name):
             raise LeavingError(f"line {node.lineno} is annotated with it")
-        found = self.annotations.setdefault("", {})
-        found[node.target.id], node.annotation = self._left(node.annotation)
+        found = self.annotations.setdefault(".".join(self._path), {})
+        code, nothing = self._left(node.annotation)
+        found[node.target.id] = code
+        node.annotation = _Standing(self._stands).visit(node.annotation) if self._path else nothing
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
         self._binds([node.name])
@@ -301,6 +329,11 @@ class _Leaving(ast.NodeTransformer):
             if not self._in_function and any(map(self._mentions, told)):
                 self.annotations[path] = {}
             return
+        if self._in_function:  # whoever defines the function needs them
+            node.returns = node.returns and self.visit(node.returns)
+            for _, owner in owners:
+                owner.annotation = owner.annotation and self.visit(owner.annotation)
+            return
         found: dict[str, CodeType] = {}
         for name, owner in owners:
             if self._mentions(owner.annotation):
@@ -311,8 +344,8 @@ class _Leaving(ast.NodeTransformer):
             found["return"], node.returns = self._left(node.returns)
         if not found:
             return
-        if node.decorator_list or self._in_function:
-            raise LeavingError(f"{node.name}, decorated or local, is annotated with it")
+        if node.decorator_list:
+            raise LeavingError(f"{node.name}, decorated, is annotated with it")
         self.annotations[path] = found
 
     def _left(self, node: ast.expr) -> tuple[CodeType, ast.expr]:
@@ -352,3 +385,16 @@ class _Leaving(ast.NodeTransformer):
     def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
         self._binds(node.names)
         return node
+
+
+class _Standing(ast.NodeTransformer):
+    """In an annotation: other names for those that are left out."""
+
+    def __init__(self, names: Set[str]) -> None:
+        self._names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id not in self._names:
+            return node
+        call = ast.Call(ast.Name(STAND, ast.Load()), [ast.Constant(node.id)], [])
+        return ast.fix_missing_locations(ast.copy_location(call, node))

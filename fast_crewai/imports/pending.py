@@ -39,6 +39,26 @@ _without: dict[weakref.ref[type], tuple[str, ...]] = {}  # class → those of _A
 _places = itertools.count()
 when_none: list[Callable[[], None]] = []  # called when the last one is built
 _absent = object()
+_guards: weakref.WeakKeyDictionary[type, Callable[[], None]] = weakref.WeakKeyDictionary()
+
+
+def guard(cls: type, ask: Callable[[], None]) -> None:
+    """``ask`` is called before anybody sees the fields, even when the class is built."""
+    _guards[cls] = ask
+    fields = vars(cls).get(_FIELDS)
+    if type(fields) is dict:
+        type.__setattr__(cls, _FIELDS, Guarded(fields, ask))
+
+
+def unguard(cls: type) -> dict[str, Any]:
+    """The fields, which from now on everybody sees."""
+    _guards.pop(cls, None)
+    held = vars(cls).get(_FIELDS, {})
+    if isinstance(held, Guarded):
+        type.__setattr__(cls, _FIELDS, held.fields)
+        return held.fields
+    found: dict[str, Any] = held.pending.fields if isinstance(held, _Fields) else held
+    return found
 
 
 def forget_lock() -> None:
@@ -201,6 +221,8 @@ class Pending:
         for name, standing in self._stands.items():
             if names.get(name) is standing:  # else somebody has set or deleted it
                 type.__setattr__(self.cls, name, real[name])
+        if self.cls in _guards:
+            guard(self.cls, _guards[self.cls])
         if _all.pop(id(self), None) is not None and not _waiting() and not _importing:
             for call in when_none:
                 call()
@@ -277,6 +299,21 @@ class _Fields:
         if _importing != threading.get_ident() and not _active():  # pydantic only reads them
             self.pending.complete()
         return self.pending.fields
+
+
+class Guarded:
+    """The fields of a class, complete or not, of which something is to be made up for first."""
+
+    __slots__ = ("ask", "fields")
+
+    def __init__(self, fields: dict[str, Any], ask: Callable[[], None]) -> None:
+        self.fields = fields
+        self.ask = ask
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        if _importing != threading.get_ident() and not _active():  # pydantic builds another class
+            self.ask()
+        return self.fields
 
 
 class _Complete:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fast_crewai import config
-from fast_crewai.imports import asking, environ, journal, leaving, others, watch
+from fast_crewai.imports import asking, environ, journal, leaving, others, standing, watch
 from fast_crewai.imports.portions import PORTIONS, Portion
 
 PATIENCE = 30.0  # seconds
@@ -63,6 +63,7 @@ class LeftOut:
     lock: Any = field(default_factory=threading.RLock)
     forcing: int = 0  # the thread that imports it
     count: int = 0
+    filtering: standing.Filters | None = None
 
     # --------------------------------------------------------------------------- during the import
 
@@ -73,7 +74,10 @@ class LeftOut:
         namespace = vars(module)
         part = Part(name, namespace, leaving.Left(*planned))
         namespace[leaving.HELPER] = lambda asked: value(part, asked, self.force)
+        if self.what.stands:
+            namespace[leaving.STAND] = lambda asked: standing.stand(asked, namespace, self._ask)
         self.parts.append(part)
+        self.filter()
         if not self.pending:
             self.pending = True
             environ.add(self._reads, self.force_quietly)
@@ -82,15 +86,28 @@ class LeftOut:
         code: types.CodeType = planned[0]
         return code
 
+    def filter(self) -> None:
+        """Here it would be imported: the warnings that it has ignored are from now on."""
+        if self.what.filters and self.filtering is None:
+            self.filtering = standing.Filters(self.what.filters)
+
+    def begin(self, name: str) -> None:
+        """A module is about to be executed, CrewAI's or another."""
+        if self.filtering is not None and name in self.what.packages:
+            self.filtering.begin()
+
     def executed(self, name: str) -> None:
         """A module has been executed, CrewAI's or another."""
+        if self.filtering is not None and name in self.what.packages:
+            self.filtering.end()
         if not self.pending:
             return
         for part in self.parts:
             if part.name == name and not part.done:
                 self.count += 1
                 part.done = self.count
-                asking.answer(part.namespace, part.left.annotations, self.force)
+                if not self.what.stands:  # CrewAI's own models look there
+                    asking.answer(part.namespace, part.left.annotations, self.force)
         self.watch(name)
 
     def watch(self, name: str) -> None:
@@ -99,12 +116,20 @@ class LeftOut:
             watch.add(self, name, lacking)
 
     def watch_all(self) -> None:
+        """CrewAI is imported: from now on somebody could notice."""
         if self.pending:
+            for part in self.parts if self.what.stands else ():
+                asking.answer(part.namespace, part.left.annotations, self.force)
+                standing.guard(part.namespace, part.left.annotations, self.force)
             for name in {*self.what.watched, *self.what.libraries, *self._lacking()}:
                 self.watch(name)
 
     def _lacking(self) -> set[str]:
         return {*self.what.left, *(name.rpartition(".")[0] for name in self.what.deferred)}
+
+    def _ask(self) -> None:
+        if self.ended:  # else CrewAI itself does, while it is imported
+            self.force()
 
     # --------------------------------------------------------------------------------- afterwards
 
@@ -128,7 +153,7 @@ class LeftOut:
             importlib.import_module(name)
         for part in sorted(self.parts, key=lambda part: part.done or len(self.parts) + 1):
             part.execute()
-        for name in self.what.deferred:
+        for name in (*self.what.deferred, *self.what.measured):
             importlib.import_module(name)
         self.pending, self.ended = False, True
         environ.remove(self._reads)
@@ -136,6 +161,8 @@ class LeftOut:
         self.tell()
         for part in self.parts:
             asking.answer(part.namespace, part.left.annotations, None)
+            if self.what.stands:
+                standing.end(part.namespace, part.left.annotations)
 
     def force_quietly(self) -> None:
         """The same, but whoever asks is told what is wrong; an import is never waited for long."""
@@ -165,7 +192,7 @@ def of(
     found, at_once = [], {}
     for name, kept in stored.items():
         what = PORTIONS[name]
-        problem = kept["problem"] or others.importer(what.imported)
+        problem = kept["problem"] or others.importer(what.imported) or standing.present(what)
         if problem is None and kept["variables"] != environment(what):
             problem = "variables that it reads are others than in the first run"
         if problem is None:

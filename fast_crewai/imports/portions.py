@@ -24,6 +24,9 @@ class Portion:
     libraries: frozenset[str] = frozenset()  # the same, of others
     variables: tuple[str, ...] = ()  # of the environment, read by the import, contain these words
     unread: frozenset[str] = frozenset()  # though they contain one
+    stands: frozenset[str] = frozenset()  # what models and type variables are made with
+    filters: tuple[tuple[str, str], ...] = ()  # of warnings, added by the import, see ``Filters``
+    harmless: frozenset[str] = frozenset()  # of its effects, as ``effects`` calls them
 
     def reads(self, variable: str) -> bool:
         name = variable.upper()
@@ -129,6 +132,25 @@ PORTIONS: dict[str, Portion] = {
         measured=("jinja2",),
         watched=frozenset({"crewai.flow.visualization.builder", "crewai.flow.visualization.types"}),
         libraries=frozenset({"jinja2", "jinja2.ext", "jinja2.parser"}),
+    ),
+    "numpy": Portion(  # what a knowledge source's embeddings are, which nothing of CrewAI's fills
+        left={
+            "crewai.rag.core.types": frozenset({"NDArray", "floating", "integer", "np", "number"}),
+            "crewai.rag.core.base_embeddings_callable": frozenset(
+                {"Embeddable", "Embedding", "Embeddings", "np"}
+            ),
+            "crewai.knowledge.source.base_knowledge_source": frozenset({"np"}),
+        },
+        versions={"49eeea845ef597bc204aad3d6fce9411": _V},
+        measured=("numpy", "numpy.typing"),
+        libraries=frozenset({"numpy"}),
+        variables=("NUMPY", "NPY", "OPENBLAS", "GOTO", "OMP_", "MKL", "BLIS"),
+        stands=frozenset({"Embeddable", "np"}),
+        filters=(
+            ("always", "numpy.exceptions:RankWarning"),
+            *(("ignore", f"numpy.{kind} size changed") for kind in ("dtype", "ufunc", "ndarray")),
+        ),
+        harmless=frozenset({"copyreg"}),  # how arrays' types are pickled
     ),
     "yaml": Portion(
         left={

@@ -26,6 +26,7 @@ from fast_crewai.imports import (
     portion,
     settings,
     shell,
+    standing,
     store,
 )
 from fast_crewai.imports.feature import WAITING
@@ -183,7 +184,7 @@ def _portion(found: Found, name: str, recorder: effects.Recorder) -> dict[str, A
     problem = _problem(found, what, recorder)
     if problem is None:
         for module, names in what.left.items():
-            left = leaving.leave_out(*_source(found, module), names)
+            left = leaving.leave_out(*_source(found, module), names, stands=what.stands)
             code = left.code, left.rest, left.names, left.annotations
             modules[module] = (str(found.files[module]), *code)
     return {
@@ -198,8 +199,10 @@ def _problem(found: Found, what: Portion, recorder: effects.Recorder) -> str | N
     """Why a portion is imported as without us."""
     if _digest({name: found.sources[name] for name in what.modules}) not in what.versions:
         return "CrewAI's code differs from every version that it was proven on"
-    if recorder.is_open or recorder.changed or recorder.filters:
-        changed = sorted(recorder.changed) or ["the filters of warnings"]
+    changed = sorted(recorder.changed - what.harmless)
+    filters = tuple(map(standing.described, reversed(recorder.filters)))
+    if recorder.is_open or changed or filters != what.filters:
+        changed = changed or ["the filters of warnings"]
         return f"importing it changes {', '.join(changed)}"
     if any(effects.is_configured(name) for name in recorder.loggers):
         return "importing it configures a logger"

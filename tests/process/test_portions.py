@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ import crewai, sys
 from fast_crewai.imports import deferred
 assert deferred.DEFERRED.state == "active", vars(deferred.DEFERRED)
 gone = {"context windows", "platform", "telemetry", "http", "drawing", "yaml"}
+gone |= {"numpy"} if sys.version_info < (3, 12) else set()
+assert "numpy" not in gone or "numpy" not in sys.modules
 assert {p.name for p in deferred._state.portions if p.pending} == gone, vars(deferred.DEFERRED)
 for name in ("httpx", "jwt", "yaml", "jinja2", "opentelemetry.sdk.trace", "google.protobuf",
              "opentelemetry.exporter", "cryptography.x509", "crewai_core.platform_catalog",
@@ -110,6 +113,101 @@ CASES = [
     print(s.OIDCAuth.model_json_schema())
     """,
     "import typing, crewai.telemetry.utils as u; print(typing.get_type_hints(u.close_span))",
+    # A library whose classes models and type variables are made with.
+    """
+    from crewai.knowledge.source.base_knowledge_source import BaseKnowledgeSource as K
+    from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource as S
+    fields = S.model_fields
+    import numpy
+    print(fields, K.model_fields, K.__annotations__)
+    print(fields["chunk_embeddings"].annotation.__args__[0].__origin__ is numpy.ndarray)
+    print(K.__annotations__["chunk_embeddings"] is K.model_fields["chunk_embeddings"].annotation)
+    """,
+    """
+    from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource as S
+    import inspect; print(inspect.signature(S), sorted(vars(S)), type(vars(S)["__signature__"]))
+    """,
+    """
+    import typing, inspect
+    from crewai.knowledge.source.base_knowledge_source import BaseKnowledgeSource as K
+    print(typing.get_type_hints(K)["chunk_embeddings"], inspect.signature(K.get_embeddings))
+    """,
+    """
+    from crewai.knowledge.source.base_file_knowledge_source import BaseFileKnowledgeSource as F
+    class Mine(F):
+        more: int = 3
+        def load_content(self): return {}
+        def add(self): pass
+        def validate_content(self): pass
+        async def aadd(self): pass
+    print(Mine.model_fields, Mine.__annotations__, Mine.__mro__)
+    """,
+    """
+    from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource as S
+    for given in ([], [1], "text", None):
+        try: print(S(content="a", chunk_embeddings=given).chunk_embeddings)
+        except Exception as error: print(error, error.errors())
+    import numpy
+    made = S(content="a", chunk_embeddings=[numpy.ones(2)])
+    print(made.chunk_embeddings, made.get_embeddings(), made.model_dump(), S.model_fields.keys())
+    print(made.model_copy(deep=True) == made)
+    """,
+    """
+    agent = crewai.Agent(role="r", goal="g", backstory="b", llm=crewai.LLM("gpt-4o", api_key="x"))
+    print(agent.role, crewai.Knowledge.model_fields.keys())
+    for cls in (crewai.Agent, crewai.Crew, crewai.Knowledge):
+        try: print(cls.model_json_schema())
+        except Exception as error: print(error)
+    """,
+    """
+    from crewai.rag.core import base_embeddings_callable as b, types as t
+    print(b.D.__bound__, b.EmbeddingFunction.__parameters__[0].__bound__ == t.Embeddable)
+    print(b.D.__bound__ is t.Embeddable, names(b), names(t), t.DType32.__constraints__)
+    """,
+    """
+    import typing
+    from crewai.rag.core.base_embeddings_callable import EmbeddingFunction, normalize_embeddings
+    print(typing.get_type_hints(EmbeddingFunction.__call__), EmbeddingFunction.__abstractmethods__)
+    print(typing.get_type_hints(normalize_embeddings), normalize_embeddings([[1, 2], [3, 4]]))
+    class Mine(EmbeddingFunction):
+        def __call__(self, input): return [[1.0, 2.0]]
+    print(Mine()(["a"]), Mine.__call__.__annotations__, Mine().embed_query(["b"]))
+    """,
+    "from crewai.rag.core.types import *; print(Embeddings, PyEmbedding, ScalarType.__bound__)",
+    """
+    import warnings
+    print(*warnings.filters, sep="\n")
+    warnings.filterwarnings("error", message="mine")
+    warnings.simplefilter("always", UserWarning, append=True)
+    import numpy
+    print(*warnings.filters, sep="\n")
+    print(any(f[2] is numpy.exceptions.RankWarning for f in warnings.filters))
+    """,
+    """
+    import warnings
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        import numpy
+        print(*warnings.filters, sep="\n")
+    print(*warnings.filters, sep="\n")
+    """,
+    """
+    import warnings
+    warnings.filterwarnings("ignore", message="numpy.ufunc size changed")
+    warnings.filterwarnings("error", message="mine")
+    import numpy
+    print(*warnings.filters, sep="\n")
+    """,
+    """
+    import threading
+    found = []
+    def look():
+        from crewai.knowledge.source.base_knowledge_source import BaseKnowledgeSource as K
+        found.append(str(K.model_fields["chunk_embeddings"].annotation))
+    threads = [threading.Thread(target=look) for _ in range(8)]
+    [t.start() for t in threads]; [t.join() for t in threads]
+    print(found)
+    """,
     # What is replaced afterwards was taken before.
     """
     import httpx
@@ -181,7 +279,8 @@ CASES = [
     loggers = {n: (type(l).__name__, l.level, l.propagate, l.disabled)
                for n, l in logging.root.manager.loggerDict.items() if isinstance(l, logging.Logger)
                and n.partition(".")[0] not in ("fast_crewai", "aiocache")}
-    print(sorted(loggers.items()), mimetypes.inited, sorted(map(str, copyreg.dispatch_table)))
+    table = [kind for kind in map(str, copyreg.dispatch_table) if "numpy" not in kind]
+    print(sorted(loggers.items()), mimetypes.inited, sorted(table))  # of what has been imported
     print(threading.active_count(), len(sys.path), sorted(os.environ))
     logging.config.dictConfig({"version": 1})
     print(crewai.telemetry.tracing.session, crewai.flow.visualize_flow_structure.__name__)
@@ -273,6 +372,7 @@ def test_each_is_asked_for_alone(cache: Path, tmp_path: Path) -> None:
     ask = "import crewai.skills.parser, crewai.llm\ncrewai.skills.parser.yaml\n"
     answer = start("-c", ON + "import crewai\n" + ask + STATE, cwd=tmp_path, env=env)
     others = ["context windows", "platform", "telemetry", "http", "drawing"]
+    others += ["numpy"] if sys.version_info < (3, 12) else []
     assert answer.stdout == f"{others} imported since: yaml\n", answer.stderr
 
 
