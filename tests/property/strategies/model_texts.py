@@ -12,6 +12,7 @@ from crewai.utilities import converter
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from fast_crewai.hooks.areas import json_repairing
 from strategies.data import outcome
 
 # Kept: each of them has taken another way through the parsers once.
@@ -64,8 +65,18 @@ CORPUS = (
     "{'it''s': 1}",
     '{"a": 9' + "9" * 120 + "}",
     '{"é": "é\ud800", é: 1}',
+    '{"a": "b\\\\\\\\\\"c", "d',
+    '{"a": "„low” quotes„, “b” \0\\\0 c',
+    '{"a": "x\\u005c\\u005cy, z": {1}, [2], b',
+    '{"a": "{b} }{ }, {c}" d}``` e',
+    '{"a": "b" c, d "e": f, "g", h}',
+    '{a b: c, "d: e',
+    '{"k": [{"a": 1}, {"a": 2, "b": "x], "c',
+    'prose (note) # [b\n{"a": \'b", c\'} more, {"a": 2}',
 )
-_marks = st.sampled_from([*"{}[]:,", '"', "'", " ", "\n", "\\", "\t", "/*", "*/", "//", "\xe9"])
+_marks = st.sampled_from(
+    [*"{}[]:,()#“”„`\0", '"', "'", " ", "\n", "\\", "\t", "/*", "*/", "//", "\xe9"]
+)
 _words = st.sampled_from(["a", "b1", "null", "true", "1", "-2.5", "1e2", "None", "True", "0x1"])
 _pieces = _marks | _words | st.sampled_from(['"a"', "'b'", '"a": '])
 _values = st.recursive(
@@ -91,7 +102,9 @@ def _changed(draw):
 
 texts = st.sampled_from(CORPUS) | st.lists(_pieces, max_size=14).map("".join) | _changed()
 inputs = texts | st.sampled_from([None, "", " ", 7, b"{}"])
-tool_inputs = st.tuples(inputs, st.sampled_from([*["plain"] * 8, "repair", "json5", "verbose"]))
+tool_inputs = st.tuples(
+    inputs, st.sampled_from([*["plain"] * 8, *["long"] * 8, "repair", "json5", "verbose"])
+)
 spans = st.tuples(texts, st.sampled_from([*["plain"] * 8, "pattern"]))
 
 
@@ -111,6 +124,7 @@ def tool_input(function, example):
         return noted
 
     patches = {
+        "long": mock.patch.object(json_repairing, "WORTH", 0),
         "repair": mock.patch.object(
             tool_usage, "repair_json", noting("repair", tool_usage.repair_json)
         ),
