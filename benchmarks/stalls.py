@@ -1,9 +1,9 @@
 """How long hostile model output keeps a step busy: plain and accelerated, one command for both.
 
-    python benchmarks/stalls.py [--size 20000] [--limit 60]
+    python benchmarks/stalls.py [--size 1000000] [--limit 5]
 
 Each input is given to the function of CrewAI's that reads it, in a process of its own that is
-ended after the limit. The results (values or exceptions) must be equal where both finish.
+ended after the limit. Less than three minutes in all. The results (values or exceptions) must be equal where both finish.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ def inputs(size: int) -> dict[str, tuple[str, str]]:
             "parse",
             "Thought: x\n" + "- Action: do\n" * min(size // 13, 2000),
         ),
+        "answer: cut-off input": (
+            "step",
+            f'Thought: x\nAction: do\nAction Input: {{"a": true, "q": "{words}',
+        ),
         "arguments: cut off": ("arguments", f'{{"a": true, "q": "{words}'),
         "arguments: a list cut off": (
             "arguments",
@@ -40,6 +44,10 @@ def inputs(size: int) -> dict[str, tuple[str, str]]:
         "arguments: open brackets": ("arguments", "[" * size),
         "arguments: open braces": ("arguments", "{" * min(size, 4000)),
         "arguments: backslashes": ("arguments", '{"a": "' + "\\" * size),
+        "arguments: escapes": ("arguments", '{"a": "' + "some words\\n" * (size // 12)),
+        "arguments: nested objects": ("arguments", '{"a": ' * (size // 6)),
+        "arguments: parentheses": ("arguments", "(" * size),
+        "arguments: literals": ("arguments", "[" + "None, " * (size // 6) + "]"),
         "arguments: plain text": ("arguments", words),
         "output: open braces": ("output", "{" * size),
     }
@@ -67,7 +75,12 @@ def readers() -> dict[str, Callable[[str], Any]]:
     def output(text: str) -> Any:
         return converter.handle_partial_json(text, Answer, False, None)
 
-    return {"parse": parse, "arguments": arguments, "output": output}
+    def step(text: str) -> Any:
+        """An answer, and then what it says the tool's arguments are."""
+        answer: Any = parse(text)
+        return arguments(answer.tool_input)
+
+    return {"parse": parse, "step": step, "arguments": arguments, "output": output}
 
 
 def one(name: str, size: int) -> None:
@@ -92,8 +105,8 @@ def main() -> None:
     from sides import SIDES
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=20_000)
-    parser.add_argument("--limit", type=float, default=60)
+    parser.add_argument("--size", type=int, default=1_000_000)
+    parser.add_argument("--limit", type=float, default=5)
     args = parser.parse_args()
     results: dict[str, Any] = {"size": args.size}
     for name in inputs(args.size):

@@ -1,5 +1,6 @@
 """json_repair's parser in our steps: equal texts, and the original's wherever ours isn't sure."""
 
+from random import Random
 from unittest import mock
 
 import pytest
@@ -19,6 +20,13 @@ _texts = model_texts.texts | st.lists(_runs | model_texts.texts, max_size=5).map
 _prefixes = st.sampled_from(["", '{"a": "', "{'a': '", '{"k": ["', "{a: ", '{"', "[“"])
 
 
+steps = next(
+    cell.cell_contents
+    for cell in faster.__closure__
+    if isinstance(cell.cell_contents, type) and cell.cell_contents.__name__ == "Faster"
+)
+
+
 def original(text):
     return repair_json(text, skip_json_loads=True)
 
@@ -30,15 +38,43 @@ def result(function, text):
         return type(error)
 
 
+def check(text):
+    found, wanted = result(faster, text), result(original, text)
+    # What ours doesn't finish, the original does.
+    assert found == wanted or (isinstance(found, type) and found is not Declined), text
+
+
 @given(_prefixes, _texts)
 @example('{"a": "', "word " * 400)
 @example('{"a": "', "\\" * 401 + '", "b": 1}')
 @example('{"a": "', "x\\n" * 100 + '"b", }')
+@example('{"a": "', "{b} }{ }, {c}} d, e} f")
+@example('{"a": "', 'b, c\\\\\\" d, e\\\\" f, "g": 1')
 def test_repairs_are_equal(prefix, text):
-    found = result(faster, prefix + text)
-    wanted = result(original, prefix + text)
-    # What ours doesn't finish, the original does.
-    assert found == wanted or (isinstance(found, type) and found is not Declined)
+    check(prefix + text)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_repairs_of_spoilt_texts_are_equal(seed):
+    random = Random(seed)
+    for _ in range(500):
+        check(model_texts.spoilt(random))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_steps_are_equal_wherever_they_begin(seed):
+    random = Random(seed)
+    for _ in range(200):
+        text = "".join(random.choice(["\\", "\\", '"', "a", " ", ","]) for _ in range(30))
+        ours, theirs = (kind(text, None, False) for kind in (steps, json_parser.JSONParser))
+        for _ in range(10):
+            ours.index = theirs.index = random.randrange(31)
+            key, ahead = random.choice(['"', ",", ['"', ","]]), random.randrange(4)
+            assert ours.skip_to_character(key, ahead) == theirs.skip_to_character(key, ahead), text
+            assert ours.scroll_whitespaces(ahead) == theirs.scroll_whitespaces(ahead)
+            ours.skip_whitespaces()
+            theirs.skip_whitespaces()
+            assert ours.index == theirs.index
 
 
 def test_it_is_at_work_and_reads_what_is_cut_off():

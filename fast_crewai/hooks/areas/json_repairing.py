@@ -195,6 +195,8 @@ def _faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any], new
     plain_skip, plain_scroll = methods["skip_to_character"], methods["scroll_whitespaces"]
 
     class Faster(parser):  # type: ignore[misc]
+        index: int
+        json_str: str
         _ahead_text: str = ""
         _ahead: dict[Any, tuple[int, int]]
 

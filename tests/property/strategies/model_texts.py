@@ -176,3 +176,74 @@ def _finished(function, *arguments):
         except StopIteration as stop:
             return stop.value
     return found
+
+
+_SPOILING = [
+    *("{", "}", "[", "]", "(", ")", ":", ",", '"', "'", "“", "”", "„", "`", "```", "```json", " "),
+    *(
+        "\n",
+        "\t",
+        "\r",
+        "\\",
+        "\\\\",
+        '\\"',
+        "\\'",
+        "\\n",
+        "\\t",
+        "\\u005c",
+        "\\u0041",
+        "\\x5c",
+        "\\u",
+    ),
+    *(
+        "\0",
+        "//",
+        "/*",
+        "*/",
+        "#",
+        "a",
+        "key",
+        "true",
+        "null",
+        "fals",
+        "1",
+        "-2.5",
+        "1e5",
+        "_",
+        "-",
+    ),
+    *("...", "é", "\u2028", "\u00a0", '"a": ', '"b": "x"', "'c': 'y'", "“q”", '{"a": 1}', "[1, 2]"),
+    *("word word", "\\„", "„x”", '"",', '""', '"a":"', "x, y", "{x}", "[z]", "١"),
+]
+_WRITTEN = [
+    *(1, -2.5, None, True, "", "a", "it's", "a, b", 'say "hi"', "x: y", "{b}", "[c]", "d\\e"),
+    *("l\nm", "„low” q", '```json {"a":1}```', "# no", "http://x/y", "} ```py\nx``` ", "é"),
+]
+
+
+def spoilt(random):
+    """More odd than ``texts``, and quick to make: a value that is changed and cut in many ways."""
+
+    def value(depth):
+        kind = random.random()
+        if depth <= 0 or kind < 0.4:
+            return random.choice(_WRITTEN)
+        size = random.randrange(4)
+        if kind < 0.7:
+            return [value(depth - 1) for _ in range(size)]
+        return {random.choice(["a", "b", "c d", "k_1"]): value(depth - 1) for _ in range(size)}
+
+    if random.random() < 0.35:
+        return "".join(random.choice(_SPOILING) for _ in range(random.randrange(1, 30)))
+    whole = {"q": value(2), "k": value(2)} if random.random() < 0.4 else value(3)
+    text = json.dumps(whole, ensure_ascii=False) if random.random() < 0.8 else repr(whole)
+    for _ in range(random.randrange(5)):
+        place = random.randrange(len(text) + 1)
+        text = text[:place] + random.choice(_SPOILING) + text[place + random.randrange(3) :]
+    if random.random() < 0.3:
+        text = text[: random.randrange(len(text) + 1)]
+    if random.random() < 0.2:
+        text = text.replace('"', random.choice(["'", "“", "", '\\"', '""']))
+    if random.random() < 0.1:
+        text = "(note) " + text + random.choice([" ", ", "]) + text
+    return text
