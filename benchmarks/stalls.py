@@ -105,10 +105,10 @@ def one(name: str, size: int) -> None:
 def timed(command: list[str], limit: float) -> dict[str, Any] | None:
     """What a process finds within ``limit`` seconds from when it has imported CrewAI."""
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
     ) as process:
         assert process.stdout
-        assert process.stdout.readline() == "ready\n", "CrewAI can't be imported"
+        assert process.stdout.readline() == b"ready\n", "CrewAI can't be imported"
         try:
             shown, _ = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
