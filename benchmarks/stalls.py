@@ -1,9 +1,10 @@
 """How long hostile model output keeps a step busy: plain and accelerated, one command for both.
 
-    python benchmarks/stalls.py [--size 20000] [--limit 60]
+    python benchmarks/stalls.py [--size 1000000] [--limit 5]
 
 Each input is given to the function of CrewAI's that reads it, in a process of its own that is
-ended after the limit. The results (values or exceptions) must be equal where both finish.
+ended when it has worked for the limit. The results (values or exceptions) must be equal where both
+finish.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ def inputs(size: int) -> dict[str, tuple[str, str]]:
             "parse",
             "Thought: x\n" + "- Action: do\n" * min(size // 13, 2000),
         ),
+        "answer: cut-off input": (
+            "step",
+            f'Thought: x\nAction: do\nAction Input: {{"a": true, "q": "{words}',
+        ),
         "arguments: cut off": ("arguments", f'{{"a": true, "q": "{words}'),
         "arguments: a list cut off": (
             "arguments",
@@ -40,6 +45,10 @@ def inputs(size: int) -> dict[str, tuple[str, str]]:
         "arguments: open brackets": ("arguments", "[" * size),
         "arguments: open braces": ("arguments", "{" * min(size, 4000)),
         "arguments: backslashes": ("arguments", '{"a": "' + "\\" * size),
+        "arguments: escapes": ("arguments", '{"a": "' + "some words\\n" * (size // 12)),
+        "arguments: nested objects": ("arguments", '{"a": ' * (size // 6)),
+        "arguments: parentheses": ("arguments", "(" * size),
+        "arguments: literals": ("arguments", "[" + "None, " * (size // 6) + "]"),
         "arguments: plain text": ("arguments", words),
         "output: open braces": ("output", "{" * size),
     }
@@ -67,7 +76,12 @@ def readers() -> dict[str, Callable[[str], Any]]:
     def output(text: str) -> Any:
         return converter.handle_partial_json(text, Answer, False, None)
 
-    return {"parse": parse, "arguments": arguments, "output": output}
+    def step(text: str) -> Any:
+        """An answer, and then what it says the tool's arguments are."""
+        answer: Any = parse(text)
+        return arguments(answer.tool_input)
+
+    return {"parse": parse, "step": step, "arguments": arguments, "output": output}
 
 
 def one(name: str, size: int) -> None:
@@ -78,6 +92,7 @@ def one(name: str, size: int) -> None:
     warnings.simplefilter("ignore")
     reader, text = inputs(size)[name]
     read = readers()[reader]
+    print("ready", flush=True)
     begun = time.process_time()
     try:
         outcome = repr(read(text))
@@ -87,31 +102,35 @@ def one(name: str, size: int) -> None:
     print(json.dumps({"cpu_ms": cpu, "outcome": hashlib.sha256(outcome.encode()).hexdigest()}))
 
 
+def timed(command: list[str], limit: float) -> dict[str, Any] | None:
+    """What a process finds within ``limit`` seconds from when it has imported CrewAI."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n", "CrewAI can't be imported"
+        try:
+            shown, _ = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return None
+        return json.loads(shown)  # type: ignore[no-any-return]
+
+
 def main() -> None:
     from harness import write
     from sides import SIDES
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=20_000)
-    parser.add_argument("--limit", type=float, default=60)
+    parser.add_argument("--size", type=int, default=1_000_000)
+    parser.add_argument("--limit", type=float, default=5)
     args = parser.parse_args()
     results: dict[str, Any] = {"size": args.size}
     for name in inputs(args.size):
         found: dict[str, Any] = {}
         for side, options in SIDES.items():
             command = [sys.executable, *options, str(HERE / "stalls.py"), "--one", name]
-            try:
-                done = subprocess.run(
-                    [*command, str(args.size)],
-                    check=True,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    timeout=args.limit,
-                )
-            except subprocess.TimeoutExpired:
-                found[side] = None
-            else:
-                found[side] = json.loads(done.stdout.decode().splitlines()[-1])
+            found[side] = timed([*command, str(args.size)], args.limit)
         shown = [
             f"{side} {result['cpu_ms']:9.1f} ms" if result else f"{side} not in {args.limit:.0f} s"
             for side, result in found.items()

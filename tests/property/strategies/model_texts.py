@@ -12,6 +12,7 @@ from crewai.utilities import converter
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from fast_crewai.hooks.areas import json_repairing
 from strategies.data import outcome
 
 # Kept: each of them has taken another way through the parsers once.
@@ -64,8 +65,18 @@ CORPUS = (
     "{'it''s': 1}",
     '{"a": 9' + "9" * 120 + "}",
     '{"é": "é\ud800", é: 1}',
+    '{"a": "b\\\\\\\\\\"c", "d',
+    '{"a": "„low” quotes„, “b” \0\\\0 c',
+    '{"a": "x\\u005c\\u005cy, z": {1}, [2], b',
+    '{"a": "{b} }{ }, {c}" d}``` e',
+    '{"a": "b" c, d "e": f, "g", h}',
+    '{a b: c, "d: e',
+    '{"k": [{"a": 1}, {"a": 2, "b": "x], "c',
+    'prose (note) # [b\n{"a": \'b", c\'} more, {"a": 2}',
 )
-_marks = st.sampled_from([*"{}[]:,", '"', "'", " ", "\n", "\\", "\t", "/*", "*/", "//", "\xe9"])
+_marks = st.sampled_from(
+    [*"{}[]:,()#“”„`\0", '"', "'", " ", "\n", "\\", "\t", "/*", "*/", "//", "\xe9"]
+)
 _words = st.sampled_from(["a", "b1", "null", "true", "1", "-2.5", "1e2", "None", "True", "0x1"])
 _pieces = _marks | _words | st.sampled_from(['"a"', "'b'", '"a": '])
 _values = st.recursive(
@@ -91,7 +102,9 @@ def _changed(draw):
 
 texts = st.sampled_from(CORPUS) | st.lists(_pieces, max_size=14).map("".join) | _changed()
 inputs = texts | st.sampled_from([None, "", " ", 7, b"{}"])
-tool_inputs = st.tuples(inputs, st.sampled_from([*["plain"] * 8, "repair", "json5", "verbose"]))
+tool_inputs = st.tuples(
+    inputs, st.sampled_from([*["plain"] * 8, *["long"] * 8, "repair", "json5", "verbose"])
+)
 spans = st.tuples(texts, st.sampled_from([*["plain"] * 8, "pattern"]))
 
 
@@ -111,6 +124,7 @@ def tool_input(function, example):
         return noted
 
     patches = {
+        "long": mock.patch.object(json_repairing, "WORTH", 0),
         "repair": mock.patch.object(
             tool_usage, "repair_json", noting("repair", tool_usage.repair_json)
         ),
@@ -162,3 +176,74 @@ def _finished(function, *arguments):
         except StopIteration as stop:
             return stop.value
     return found
+
+
+_SPOILING = [
+    *("{", "}", "[", "]", "(", ")", ":", ",", '"', "'", "“", "”", "„", "`", "```", "```json", " "),
+    *(
+        "\n",
+        "\t",
+        "\r",
+        "\\",
+        "\\\\",
+        '\\"',
+        "\\'",
+        "\\n",
+        "\\t",
+        "\\u005c",
+        "\\u0041",
+        "\\x5c",
+        "\\u",
+    ),
+    *(
+        "\0",
+        "//",
+        "/*",
+        "*/",
+        "#",
+        "a",
+        "key",
+        "true",
+        "null",
+        "fals",
+        "1",
+        "-2.5",
+        "1e5",
+        "_",
+        "-",
+    ),
+    *("...", "é", "\u2028", "\u00a0", '"a": ', '"b": "x"', "'c': 'y'", "“q”", '{"a": 1}', "[1, 2]"),
+    *("word word", "\\„", "„x”", '"",', '""', '"a":"', "x, y", "{x}", "[z]", "١"),
+]
+_WRITTEN = [
+    *(1, -2.5, None, True, "", "a", "it's", "a, b", 'say "hi"', "x: y", "{b}", "[c]", "d\\e"),
+    *("l\nm", "„low” q", '```json {"a":1}```', "# no", "http://x/y", "} ```py\nx``` ", "é"),
+]
+
+
+def spoilt(random):
+    """More odd than ``texts``, and quick to make: a value that is changed and cut in many ways."""
+
+    def value(depth):
+        kind = random.random()
+        if depth <= 0 or kind < 0.4:
+            return random.choice(_WRITTEN)
+        size = random.randrange(4)
+        if kind < 0.7:
+            return [value(depth - 1) for _ in range(size)]
+        return {random.choice(["a", "b", "c d", "k_1"]): value(depth - 1) for _ in range(size)}
+
+    if random.random() < 0.35:
+        return "".join(random.choice(_SPOILING) for _ in range(random.randrange(1, 30)))
+    whole = {"q": value(2), "k": value(2)} if random.random() < 0.4 else value(3)
+    text = json.dumps(whole, ensure_ascii=False) if random.random() < 0.8 else repr(whole)
+    for _ in range(random.randrange(5)):
+        place = random.randrange(len(text) + 1)
+        text = text[:place] + random.choice(_SPOILING) + text[place + random.randrange(3) :]
+    if random.random() < 0.3:
+        text = text[: random.randrange(len(text) + 1)]
+    if random.random() < 0.2:
+        text = text.replace('"', random.choice(["'", "“", "", '\\"', '""']))
+    if random.random() < 0.1:
+        text = "(note) " + text + random.choice([" ", ", "]) + text
+    return text
