@@ -327,6 +327,12 @@ class MemoryMirror:
 
         Raises Declined if these are `most` rows or more, or a time is not in Python's own form."""
 
+    def newest(self, prefix: str | None, offset: int, size: int) -> list[tuple[Any, ...]]:
+        """`size` rows, as `search` gives them, after the `offset` newest by `created_at`, of those
+        whose scope starts with `prefix`; newest first.
+
+        Raises Declined if two that decide about the answer have equal times."""
+
     def search(
         self, queries: list[list[float]], prefixes: list[str | None], size: int
     ) -> tuple[list[list[tuple[int, float]]], list[tuple[Any, ...]]]:

@@ -328,12 +328,17 @@ impl Mirror {
         self.slots.iter().flatten().map(|slot| &slot.row)
     }
 
+    pub fn numbered(&self) -> impl Iterator<Item = (u32, &Row)> {
+        let slots = (0u32..).zip(&self.slots);
+        slots.filter_map(|(number, slot)| Some((number, &slot.as_ref()?.row)))
+    }
+
     fn row(&self, number: u32) -> Option<&Row> {
         let slot = self.slots.get(number as usize)?.as_ref()?;
         Some(&slot.row)
     }
 
-    fn vector(&self, number: u32) -> &[f32] {
+    pub fn vector(&self, number: u32) -> &[f32] {
         let (block, place) = (number as usize / BLOCK, number as usize % BLOCK);
         &self.blocks[block][place * self.dim..(place + 1) * self.dim]
     }

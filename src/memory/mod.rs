@@ -1,6 +1,7 @@
 //! CrewAI's memory: a table's vectors and texts in RAM, searched as Lance searches them.
 
 pub mod distance;
+mod listing;
 pub mod mirror;
 #[cfg(feature = "python")]
 pub mod python;

@@ -121,6 +121,22 @@ impl MemoryMirror {
         })
     }
 
+    fn newest<'py>(
+        &self,
+        py: Python<'py>,
+        prefix: Option<String>,
+        offset: usize,
+        size: usize,
+    ) -> Result<Bound<'py, PyList>> {
+        guarded(|| {
+            let (rows, vectors) = py.detach(|| {
+                let mirror = self.mirror.read().or_else(|_| internal("poisoned"))?;
+                mirror.newest(prefix.as_deref(), offset, size)
+            })?;
+            tuples(py, &rows, &vectors)
+        })
+    }
+
     fn search<'py>(
         &self,
         py: Python<'py>,
@@ -211,15 +227,20 @@ fn floats(values: &Bound<'_, PyList>) -> Result<Vec<f64>> {
 
 /// ([[(place in rows, distance), …] for each task], [a tuple for each row])
 fn answer(py: Python<'_>, found: Found) -> Result<(Bound<'_, PyList>, Bound<'_, PyList>)> {
-    let rows = PyList::empty(py);
-    for (row, vector) in found.rows.iter().zip(&found.vectors) {
-        rows.append(as_tuple(py, row, vector)?)?;
-    }
+    let rows = tuples(py, &found.rows, &found.vectors)?;
     let tasks = PyList::empty(py);
     for hits in found.tasks {
         tasks.append(hits)?;
     }
     Ok((tasks, rows))
+}
+
+fn tuples<'py>(py: Python<'py>, rows: &[Row], vectors: &[Vec<f32>]) -> Result<Bound<'py, PyList>> {
+    let found = PyList::empty(py);
+    for (row, vector) in rows.iter().zip(vectors) {
+        found.append(as_tuple(py, row, vector)?)?;
+    }
+    Ok(found)
 }
 
 fn as_tuple<'py>(py: Python<'py>, row: &Row, vector: &[f32]) -> Result<Bound<'py, PyTuple>> {

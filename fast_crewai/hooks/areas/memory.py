@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fast_crewai.hooks.areas.memory_delete import delete
 from fast_crewai.hooks.areas.memory_flow_state import copy_and_serialize_state
+from fast_crewai.hooks.areas.memory_listing import list_records
 from fast_crewai.hooks.areas.memory_recall import do_search
 from fast_crewai.hooks.areas.memory_scan import (
     get_scope_info,
@@ -46,6 +47,19 @@ ROUTES = (
         why="all rows in the scope become dicts, vectors included, to find those of a category",
         build=delete,
         reads=(f"{_STORAGE}._scan_rows", f"{_STORAGE}._row_to_record"),
+    ),
+    Route(
+        name="memory.list",
+        target=f"{_STORAGE}.list_records",
+        why="rows become dicts, and their values are validated, one by one (200 rows: 9 ms)",
+        build=list_records,
+        pure=True,
+        reads=(
+            f"{_STORAGE}._row_to_record",
+            f"{_STORAGE}._record_to_row",
+            f"{MODULE}:_scope_prefix_filter",
+            f"{MODULE}:_sql_str",
+        ),
     ),
     Route(
         name="memory.deep-recall",

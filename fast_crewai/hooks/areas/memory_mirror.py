@@ -128,6 +128,18 @@ class Table:
                 return None
             return native.summary(prefix, most)
 
+    def newest(self, storage: Any, prefix: str | None, offset: int, size: int) -> Any:
+        """MemoryMirror.newest, as ``summary``."""
+        handle = storage._table
+        with self._lock:
+            native = self._native
+            if native is None:
+                return None
+            if handle is not self._handle or not self._follow(storage, handle, handle.version):
+                self._drop()
+                return None
+            return native.newest(prefix, offset, size)
+
     def note(self, handle: Any, what: str, arguments: tuple[Any, ...], options: Any) -> None:
         """The storage has written; its next search may follow that instead of loading again."""
         with self._lock:

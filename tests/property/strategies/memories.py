@@ -229,6 +229,15 @@ def encoding_state(function: Any, example: Any) -> Any:
     return _flow_state(function, flow)
 
 
+pages = st.sampled_from((0, 1, 2, 3, 5, 10, 200, 1000, -1, 1 << 40))
+listings = st.tuples(sizes, scopes, pages, pages)
+
+
+def list_records(function: Any, example: Any) -> Any:
+    size, scope, limit, offset = example
+    return outcome(function, stores()[size], scope_prefix=scope, limit=limit, offset=offset)
+
+
 questions = st.tuples(sizes, scopes.filter(lambda scope: scope is not None))
 optional_questions = st.tuples(sizes, scopes)
 

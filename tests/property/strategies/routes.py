@@ -170,6 +170,7 @@ def case_for(route: str, owner: Any) -> Case:
         "memory.encoding-state": Case(memories.states, memories.encoding_state),
         "memory.list-scopes": Case(memories.questions, memories.ask),
         "memory.list-categories": Case(memories.optional_questions, memories.ask),
+        "memory.list": Case(memories.listings, memories.list_records),
         "memory.scope-info": Case(memories.questions, memories.ask),
         "memory.similarity": Case(memories.pairs, memories.similarity),
         "database.store-lock": Case(locks.programs, locks.observe),
