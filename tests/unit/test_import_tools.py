@@ -61,6 +61,31 @@ def test_a_name_is_left_out_and_made_up_for() -> None:
     assert known.__args__ == (str, rest["Alias"])
 
 
+def test_a_local_function_asks_for_its_annotations_when_it_is_defined() -> None:
+    source = b"from wave import Error\ndef f():\n    def g(a: Error) -> [Error]: pass\n    return g"
+    left = leaving.leave_out(source, "file.py", {"Error"})
+    namespace: dict[str, Any] = {leaving.HELPER: str.lower}
+    exec(left.code, namespace)
+    assert namespace["f"]().__annotations__ == {"a": "error", "return": ["error"]}
+    assert left.annotations == {}
+
+
+def test_classes_and_type_variables_are_made_with_what_stands_for_a_name() -> None:
+    source = (
+        b"from typing import TypeVar\nfrom wave import Error\nT = TypeVar('T', bound=Error)\n"
+        b"class Mine:\n    field: list[Error]\n"
+    )
+    left = leaving.leave_out(source, "file.py", {"Error"}, stands={"Error"})
+    namespace: dict[str, Any] = {leaving.STAND: {"Error": int}.get}
+    exec(left.code, namespace)
+    assert namespace["T"].__bound__ is int
+    assert namespace["Mine"].__annotations__ == {"field": list[int]}
+    for statement in left.rest:
+        exec(statement, namespace)
+    real = eval(left.annotations["Mine"]["field"], namespace)
+    assert real.__args__ == (namespace["Error"],)
+
+
 def test_lines_are_the_same() -> None:
     plain = compile(SOURCE, "file.py", "exec", dont_inherit=True)
     _, left = load({"Error"})
@@ -105,7 +130,6 @@ def test_lines_are_the_same() -> None:
         "from wave import Error\ndef f():\n    Error = 2\n    return Error",
         "from wave import Error\ndef f(Error): pass",
         "from wave import Error\ndef f():\n    import Error",
-        "from wave import Error\ndef f():\n    def g(a: Error): pass",
         "from wave import Error\ndef Error(): pass",
         "from wave import Error\nfrom wave import Error",
         "try:\n    from wave import Error\nexcept ImportError: pass",
