@@ -190,7 +190,8 @@ REPLACING = [
             loggers = {n: type(l).__name__ for n, l in logging.root.manager.loggerDict.items()
                        if n.startswith(("openai", "httpx", "crewai"))}
             print(sorted(loggers.items()), len(warnings.filters), mimetypes.inited)
-            table = [t for t in map(str, copyreg.dispatch_table) if "numpy" not in t]
+            import numpy  # the table has its types since
+            table = list(map(str, copyreg.dispatch_table))
             print(warnings.filters, sorted(table))
             print(threading.active_count(), len(sys.path), len(os.environ))
             logging.config.dictConfig({"version": 1})

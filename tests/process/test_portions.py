@@ -279,8 +279,9 @@ CASES = [
     loggers = {n: (type(l).__name__, l.level, l.propagate, l.disabled)
                for n, l in logging.root.manager.loggerDict.items() if isinstance(l, logging.Logger)
                and n.partition(".")[0] not in ("fast_crewai", "aiocache")}
-    table = [kind for kind in map(str, copyreg.dispatch_table) if "numpy" not in kind]
-    print(sorted(loggers.items()), mimetypes.inited, sorted(table))  # of what has been imported
+    import numpy  # the table has its types since
+    table = list(map(str, copyreg.dispatch_table))
+    print(sorted(loggers.items()), mimetypes.inited, sorted(table))
     print(threading.active_count(), len(sys.path), sorted(os.environ))
     logging.config.dictConfig({"version": 1})
     print(crewai.telemetry.tracing.session, crewai.flow.visualize_flow_structure.__name__)
