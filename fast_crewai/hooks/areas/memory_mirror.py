@@ -118,27 +118,24 @@ class Table:
     def summary(self, storage: Any, prefix: str | None, most: int) -> Any:
         """MemoryMirror.summary at the version that the storage's handle reads; None unless the
         table is in RAM. Raises Declined."""
-        handle = storage._table
         with self._lock:
-            native = self._native
-            if native is None:
-                return None
-            if handle is not self._handle or not self._follow(storage, handle, handle.version):
-                self._drop()
-                return None
-            return native.summary(prefix, most)
+            native = self._followed(storage)
+            return None if native is None else native.summary(prefix, most)
 
     def newest(self, storage: Any, prefix: str | None, offset: int, size: int) -> Any:
         """MemoryMirror.newest, as ``summary``."""
-        handle = storage._table
         with self._lock:
-            native = self._native
-            if native is None:
-                return None
-            if handle is not self._handle or not self._follow(storage, handle, handle.version):
-                self._drop()
-                return None
-            return native.newest(prefix, offset, size)
+            native = self._followed(storage)
+            return None if native is None else native.newest(prefix, offset, size)
+
+    def _followed(self, storage: Any) -> MemoryMirror | None:
+        """What is in RAM, at the version that the storage's handle reads. The lock is held."""
+        handle = storage._table
+        if self._native is None:
+            return None
+        if handle is not self._handle or not self._follow(storage, handle, handle.version):
+            self._drop()
+        return self._native
 
     def note(self, handle: Any, what: str, arguments: tuple[Any, ...], options: Any) -> None:
         """The storage has written; its next search may follow that instead of loading again."""
