@@ -8,9 +8,10 @@ sets: chunk_findings
 
 A crew's memories are saved by a thread of their own, and what several of them need from the model
 is asked for at once, in more threads. A deep recall lists the scopes in the order in which their
-searches end, and explores them in that order: so only a memory with one scope is explored. The
-age of a memory has no weight: it would change the scores. A crew counts its tokens before it waits
-for its memories: so the task waits for them, or theirs would be counted in some runs only.
+searches end, and explores them in that order: so only a memory with one scope is explored. Of two
+queries that find the same record, the one that ends first gives it its score: so the model distils
+one. The age of a memory has no weight: it would change the scores. A crew counts its tokens before
+it waits for its memories: so the task waits for them, or theirs would be counted in some runs only.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def analyst(request: Request) -> Reply | None:
                 "keywords": ["harbour"],
                 "suggested_scopes": [],
                 "complexity": "simple",
-                "recall_queries": ["harbour boats", "harbour hours"],
+                "recall_queries": ["harbour boats"],
                 "time_filter": None,
             }
         )
