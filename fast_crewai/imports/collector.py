@@ -39,7 +39,7 @@ def pause() -> Resume | None:
         if set_aside.is_watched():
             return None  # somebody counts collections
         older = set_aside.known_objects() if _is_young() else None
-        frozen = set_aside.count()
+        frozen = set_aside.has_any()
         gc.set_threshold(_NEVER, *thresholds[1:])
     except Exception as error:  # PyPy's collector is another
         GC.turn_off(f"this Python's garbage collector is another ({type(error).__name__})")
@@ -51,7 +51,7 @@ def pause() -> Resume | None:
 class Resume:
     """The end of one pause."""
 
-    def __init__(self, older: list[object] | None, frozen: int) -> None:
+    def __init__(self, older: list[object] | None, frozen: bool) -> None:
         self._older = older
         self._frozen = frozen
 
@@ -63,7 +63,7 @@ class Resume:
         """
         older, self._older = self._older, None
         ours = _kept is not None and gc.get_threshold()[0] == _NEVER and gc.isenabled()
-        if done and ours and not self._frozen and not set_aside.count():
+        if done and ours and not self._frozen and not set_aside.has_any():
             if older is None or set_aside.is_watched():
                 set_aside.make_old()
             else:

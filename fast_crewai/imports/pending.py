@@ -242,13 +242,7 @@ class Pending:
             changed[_CONFIG] = self._config
         if self.cls.__name__ != self._name:
             changed["__name__"], was["__name__"] = self.cls.__name__, self._name
-        added = [  # to this class, or to one that it mentions
-            (cls, name, vars(cls)[name])
-            for reference, without in _without.copy().items()
-            if (cls := reference()) is not None
-            for name in without
-            if name in vars(cls)
-        ]
+        added = [] if len(_active()) > 1 else _added()
         for name in changed:
             type.__setattr__(self.cls, name, was[name])
         for cls, name, _ in added:
@@ -263,6 +257,17 @@ class Pending:
                     type.__setattr__(self.cls, name, value)
             for cls, name, value in added:
                 type.__setattr__(cls, name, value)
+
+
+def _added() -> list[tuple[type, str, Any]]:
+    """Attributes of classes, which the outermost one that is being built may mention."""
+    return [
+        (cls, name, vars(cls)[name])
+        for reference, without in _without.copy().items()
+        if (cls := reference()) is not None
+        for name in without
+        if name in vars(cls)
+    ]
 
 
 def _active() -> set[Pending]:

@@ -12,7 +12,7 @@ VERSIONS = {
 
 # The same of FILES and pydantic.
 PYDANTIC = {
-    "fa4dd6496271ee7f7f1733a0f0cfb751": ("2.12.5",),
+    "cd3f32072898c5c201a818330f402185": ("2.12.5",),
 }
 CORES = ("2.41.5",)  # pydantic_core, a version for each of pydantic's
 
@@ -38,6 +38,7 @@ EVALUATED = (
 
 # What pydantic completes a class with.
 FILES = (
+    "fields.py",
     "main.py",
     "type_adapter.py",
     "_internal/_config.py",

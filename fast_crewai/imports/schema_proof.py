@@ -106,7 +106,13 @@ def _locate(folder: Path, found: Found) -> str | None:
 
 def _environment(folder: Path, pydantic: Path) -> Iterator[Any]:
     yield from (sys.version, sys.prefix, sys.implementation.cache_tag, fast_crewai.__version__)
-    for name in ("pending", "schemas", "schema_proof", "schema_manifest"):  # while developing
+    for name in (
+        "fields",
+        "pending",
+        "schemas",
+        "schema_proof",
+        "schema_manifest",
+    ):  # while developing
         stat = (Path(__file__).parent / f"{name}.py").stat()
         yield stat.st_mtime_ns, stat.st_size
     for place in (folder, pydantic):
@@ -152,6 +158,7 @@ def strange(construction: Any) -> str | None:
         (construction.complete_model_class, construction, "complete_model_class"),
         (construction.create_schema_validator, None, "create_schema_validator"),
         (construction.set_deprecated_descriptors, construction, "set_deprecated_descriptors"),
+        (construction.collect_model_fields, None, "collect_model_fields"),
         (generator._model_schema, sys.modules[generator.__module__], "_model_schema"),
         (generator.generate_schema, sys.modules[generator.__module__], "generate_schema"),
     )

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fast_crewai.imports import journal, pending, schema_manifest, schema_proof, watch
+from fast_crewai.imports import fields, journal, pending, schema_manifest, schema_proof, watch
 from fast_crewai.imports.feature import ACTIVE, WAITING, Feature
 
 SCHEMAS = Feature(
@@ -31,7 +31,7 @@ SCHEMAS = Feature(
 _CONSTRUCTION = "pydantic._internal._model_construction"
 _ADAPTERS = "pydantic.type_adapter"
 _AGAIN = " again"
-_FRAMES = 4  # of metaclasses, or model_rebuild, between pydantic's step and CrewAI's statement
+_FRAMES = 5  # of metaclasses, or model_rebuild, between pydantic's step and CrewAI's statement
 
 
 class _Import:
@@ -42,19 +42,26 @@ class _Import:
         self.thread = threading.get_ident()
         self.seen: dict[str, bool] = {}  # class and occasion → whether pydantic completed it
         self.construction: Any = None
-        self.original: Callable[..., Any] | None = None
-        self.ours: Callable[..., Any] | None = None
+        self.ours: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}  # and pydantic's
 
     def install(self) -> None:
-        """From now on pydantic's last step is ours. Raises what a strange pydantic makes it."""
+        """From now on two steps of pydantic's are ours. Raises what a strange pydantic makes it."""
         construction: Any = sys.modules[_CONSTRUCTION]
         problem = schema_proof.strange(construction)
         if problem is not None:
             raise schema_proof.StrangeError(problem)
-        original = construction.complete_model_class
-        self.construction, self.original = construction, original
+        self.construction = construction
+        self._replace("complete_model_class", self._complete)
+        if not self.found.first:
+            self._replace("collect_model_fields", lambda f: fields.collector(f, self._is_crewais))
 
-        @functools.wraps(original)
+    def _replace(self, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        original = getattr(self.construction, name)
+        ours = functools.wraps(original)(make(original))
+        self.ours[name] = ours, original
+        setattr(self.construction, name, ours)
+
+    def _complete(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def complete_model_class(
             cls: Any, config_wrapper: Any, ns_resolver: Any, **options: Any
         ) -> Any:
@@ -69,32 +76,33 @@ class _Import:
                 self.seen[occasion] = self.seen.get(occasion, True) and done
             return done
 
-        self.ours = complete_model_class
-        construction.complete_model_class = complete_model_class
+        return complete_model_class
 
     def remove(self) -> None:
-        if self.construction is not None and self.ours is not None:
-            if self.construction.complete_model_class is self.ours:
-                self.construction.complete_model_class = self.original
-            self.construction = None
+        for name, (ours, original) in self.ours.items():
+            if getattr(self.construction, name) is ours:
+                setattr(self.construction, name, original)
+        self.ours.clear()
 
     def _occasion(self, cls: Any, options: dict[str, Any]) -> str | None:
         """The class and why it is completed, if a statement of CrewAI's modules makes it be."""
-        if threading.get_ident() != self.thread or options.get("create_model_module"):
+        if options.get("create_model_module") or not self._is_crewais(cls):
             return None
-        if "<locals>" in cls.__qualname__:
-            return None
+        how = " new" if options.get("raise_errors") is False else _AGAIN
+        return f"{cls.__module__}:{cls.__qualname__}{how}"
+
+    def _is_crewais(self, cls: Any) -> bool:
+        """Whether a statement of CrewAI's modules defines or rebuilds the class."""
+        if threading.get_ident() != self.thread or "<locals>" in cls.__qualname__:
+            return False
         frame: types.FrameType | None = sys._getframe(3)
         for _ in range(_FRAMES):
             if frame is None:
-                return None
+                return False
             if frame.f_code.co_name == "<module>":
-                if frame.f_code.co_filename not in self.found.files:
-                    return None
-                how = " new" if options.get("raise_errors") is False else _AGAIN
-                return f"{cls.__module__}:{cls.__qualname__}{how}"
+                return frame.f_code.co_filename in self.found.files
             frame = frame.f_back
-        return None
+        return False
 
     def _put_off(self, occasion: str, cls: Any, config: Any, resolver: Any) -> bool:
         if occasion not in self.found.allowed or SCHEMAS.state not in (WAITING, ACTIVE):
@@ -253,7 +261,7 @@ def begin() -> None:
     if current is None or threading.get_ident() != current.thread:
         return
     try:
-        if current.ours is None and schema_proof.is_loaded():
+        if not current.ours and schema_proof.is_loaded():
             current.install()
         _readers.install_for_adapters()
     except Exception as error:
@@ -278,7 +286,7 @@ def ended(done: bool) -> None:
         return
     current.remove()
     try:
-        if done and current.found.first and current.ours is not None:
+        if done and current.found.first and current.seen:
             SCHEMAS.turn_off("first run here: which classes can wait is noted")
             schema_proof.note(current.found, current.seen)
         elif SCHEMAS.state == WAITING:

@@ -46,9 +46,14 @@ def known_objects() -> list[object]:
 
 
 def count() -> int:
-    """How many objects are out of the collector's sight."""
+    """How many objects are out of the collector's sight; they are counted one by one."""
     number: int = _functions["get_freeze_count"]()
     return number
+
+
+def has_any() -> bool:
+    """Whether objects are out of the collector's sight."""
+    return bool(_hidden) or count() > 0
 
 
 def is_watched() -> bool:

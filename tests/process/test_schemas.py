@@ -87,6 +87,19 @@ def same(program: str, cache: Path, tmp_path: Path, after: str = "") -> str:
 
 
 CASES = {
+    "fields of all models": """
+        import importlib
+        from fast_crewai.imports.schema_manifest import MODULES
+        def slots(field):
+            return [(n, str(getattr(field, n))) for n in type(field).__slots__ if hasattr(field, n)]
+        for name in MODULES:
+            module = importlib.import_module(name)
+            for held in vars(module).copy().values():
+                made = isinstance(held, type) and held.__module__ == name
+                if made and issubclass(held, BaseModel) and "[" not in held.__name__:
+                    print(held, sorted(held.__class_vars__), [*held.__private_attributes__])
+                    print([(n, slots(f)) for n, f in held.__pydantic_fields__.items()])
+    """,
     "attributes": "print(of(TaskOutput), of(CrewOutput), of(TaskFailedEvent), of(crewai.Crew))",
     "attributes of instances": """
         made = output()
