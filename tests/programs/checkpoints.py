@@ -9,10 +9,12 @@ timing; those here are taken when nothing else happens: at the end, and by hand 
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import sqlite3
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,13 @@ def show_database(saved: str) -> None:
             "INSERT INTO checkpoints VALUES (?, '20260102T030405', NULL, 'main', ?)",
             [("20260102T030405_a", Path(saved).read_text(encoding="utf-8")), ("other", "[]")],
         )
+    shown = io.StringIO()
+    with redirect_stdout(shown):
+        ask_for_all()
+    print(re.sub(r"[0-9a-f]{8}\.\.\.", "<id>...", shown.getvalue()))
+
+
+def ask_for_all() -> None:
     list_checkpoints("saved.db")
     for path in ("saved.db#20260102T030405_a", "saved.db#0405", "saved.db#none"):
         info_checkpoint(path)
