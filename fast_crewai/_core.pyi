@@ -27,6 +27,7 @@ __all__ = [
     "find_triggered_methods",
     "interpolate",
     "jsonb_of",
+    "rows_to_decode",
     "sanitize_tool_name",
     "serialize_messages",
     "shut_down_tasks",
@@ -54,6 +55,11 @@ class Guard:
         function. Reads attributes as Python does: the instance, its class, `__getattr__`.
 
         Raises Declined("overridden: NAME") if one isn't, or reading it raises."""
+
+def rows_to_decode(rows: list[Any], columns: list[int]) -> list[Any]:
+    """Those of the `rows` (tuples) in which not every one of the `columns` holds a str that
+    `json.loads` surely reads: JSON without NaN, numbers of more than 600 digits, or more than 50
+    levels. A str with lone surrogates isn't surely read."""
 
 def jsonb_of(text: str) -> bytes:
     """What SQLite's `jsonb(text)` stores; DatabaseError if that isn't JSON (as SQLite sees it)."""

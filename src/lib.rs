@@ -1,6 +1,7 @@
 //! Native core of Fast-CrewAI: pure, hot functions that know no CrewAI module.
 
 pub mod errors;
+pub mod json;
 pub mod memory;
 pub mod message;
 pub mod schema;
@@ -14,8 +15,6 @@ pub mod text;
 mod flow;
 #[cfg(feature = "python")]
 mod guard;
-#[cfg(feature = "python")]
-mod json;
 #[cfg(feature = "python")]
 mod live;
 #[cfg(feature = "python")]
@@ -33,6 +32,8 @@ mod _core {
     use crate::flow::trigger::{find_triggered_in, find_triggered_methods, start_method_names};
     #[pymodule_export]
     use crate::guard::Guard;
+    #[pymodule_export]
+    use crate::json::python::rows_to_decode;
     #[pymodule_export]
     use crate::json::serializable::to_serializable;
     #[pymodule_export]

@@ -166,6 +166,7 @@ def examine(versions: list[str], folder: Path) -> Iterator[tuple[Route, str, str
         crewai = {"crewai": download("crewai", version, folder), **common}
         if _version_key(version) >= CREWAI_CORE:
             crewai["crewai_core"] = download("crewai-core", version, folder)
+            crewai["crewai_cli"] = download("crewai-cli", version, folder)
         for route in routes():
             if any(read.startswith("pydantic.") for read in route.reads):
                 for name, wheel in pydantic.items():

@@ -1,3 +1,8 @@
-//! JSON-like data: `crewai.utilities.serialization`.
+//! JSON-like data: `crewai.utilities.serialization`, and what stores keep as text.
 
+pub mod plain;
+
+#[cfg(feature = "python")]
+pub mod python;
+#[cfg(feature = "python")]
 pub mod serializable;

@@ -12,10 +12,14 @@ import argparse
 import random
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
+
+if __name__ == "__main__":  # of this tree, whichever is installed
+    sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from helpers import PACKAGE, PYTHON, code, environment
 
@@ -113,11 +117,13 @@ def check(folder: Path, acknowledged: list[list[str]]) -> None:
     ]
 
 
-def killing(folder: Path, number: int, seconds: float) -> tuple[int, int]:
+def killing(
+    folder: Path, number: int, seconds: float
+) -> tuple[dict[str, int], dict[str, list[list[str]]]]:
     """``number`` writers, half of them plain; one after the other is killed, and replaced by one
-    of its kind. Returns (kills, acknowledged writes), all of which are there."""
+    of its kind. Returns kills and acknowledged writes of each kind; all the writes are there."""
     chance = random.Random(number)
-    started = kills = 0
+    started, kills = 0, {"plain": 0, "fast": 0}
 
     def another(kind: str) -> tuple[str, subprocess.Popen[str]]:
         nonlocal started
@@ -140,8 +146,9 @@ def killing(folder: Path, number: int, seconds: float) -> tuple[int, int]:
             assert killed.poll() is None, killed.communicate()[1]
             killed.kill()
             killed.communicate()
-            kills += 1
-            name, fresh = another(me.strip("0123456789"))
+            kind = me.strip("0123456789")
+            kills[kind] += 1
+            name, fresh = another(kind)
             writers[name] = fresh
             everybody.append(name)
             assert fresh.stdin is not None
@@ -158,7 +165,7 @@ def killing(folder: Path, number: int, seconds: float) -> tuple[int, int]:
         assert {what for what, _ in lines} == {"output", "state"}, f"no writes of a {kind} process"
     every = [line for lines in acknowledged.values() for line in lines]
     check(folder, every)
-    return kills, len(every)
+    return kills, acknowledged
 
 
 def main() -> None:
@@ -167,9 +174,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        kills, writes = killing(Path(folder), args.processes, args.seconds)
-    print(f"{args.processes} processes, half of them plain, {args.seconds:g} s, {kills} kills:")
-    print(f"all {writes} acknowledged writes are there, PRAGMA integrity_check: ok")
+        kills, acknowledged = killing(Path(folder), args.processes, args.seconds)
+    print(f"{args.processes} processes on the same stores for {args.seconds:g} s, {PACKAGE}")
+    for kind, side in (("plain", "without us"), ("fast", "with us")):
+        count = len(acknowledged[kind])
+        print(f"{side:10}  {kills[kind]} killed, {count} of {count} acknowledged writes are there")
+    print("PRAGMA integrity_check: ok")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,12 @@ timing; those here are taken when nothing else happens: at the end, and by hand 
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
+import sqlite3
+from contextlib import closing, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ from crewai.events import crewai_event_bus
 from crewai.flow.flow import Flow, listen, start
 from crewai.tasks.task_output import TaskOutput
 from crewai.tools import BaseTool
+from crewai_cli.checkpoint_cli import info_checkpoint, list_checkpoints
 from pydantic import BaseModel
 
 os.environ["CREWAI_DESERIALIZE_CALLBACKS"] = "1"  # the task's callback is this program's own
@@ -82,6 +87,30 @@ def outline(path: Path) -> Any:
     }
 
 
+def show_database(saved: str) -> None:
+    """What ``crewai checkpoint`` says of a database, whose text any SQLite reads."""
+    columns = "id TEXT, created_at TEXT, parent_id TEXT, branch TEXT, data JSONB"
+    with closing(sqlite3.connect("saved.db")) as connection, connection:
+        connection.execute(f"CREATE TABLE checkpoints ({columns})")
+        connection.executemany(
+            "INSERT INTO checkpoints VALUES (?, '20260102T030405', NULL, 'main', ?)",
+            [("20260102T030405_a", Path(saved).read_text(encoding="utf-8")), ("other", "[]")],
+        )
+    shown = io.StringIO()
+    with redirect_stdout(shown):
+        ask_for_all()
+    print(re.sub(r"[0-9a-f]{8}\.\.\.", "<id>...", shown.getvalue()))
+
+
+def ask_for_all() -> None:
+    list_checkpoints("saved.db")
+    for path in ("saved.db#20260102T030405_a", "saved.db#0405", "saved.db#none"):
+        info_checkpoint(path)
+    with closing(sqlite3.connect("saved.db")) as connection, connection:
+        connection.execute("DELETE FROM checkpoints WHERE id = 'other'")
+    info_checkpoint("saved.db")
+
+
 def main() -> None:
     with play(mason) as llm:
         agent = Agent(role="Mason", goal="Build", backstory="You build.", llm=llm, tools=[Ruler()])
@@ -117,6 +146,7 @@ def main() -> None:
             again = Building.from_checkpoint(CheckpointConfig(restore_from=str(path)))
             print(again.state.done, again.kickoff(), again.state.done)
 
+    show_database(SAVED[0])
     for path in sorted(Path().rglob("*.json"), key=lambda path: path.parts[0]):
         print(path.parts[0], outline(path))
 

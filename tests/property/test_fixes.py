@@ -13,6 +13,7 @@ from crewai.memory.types import MemoryRecord
 from crewai.state.provider.sqlite_provider import SqliteProvider
 from crewai.state.runtime import RuntimeState
 from crewai.tools import BaseTool, tool
+from crewai_cli import checkpoint_cli
 from pydantic import BaseModel
 
 import fast_crewai
@@ -183,6 +184,27 @@ def test_sqlite_without_jsonb(side, tmp_path):
     assert json.loads(rows[0]["text"]) == json.loads(TEXT)
     again = newer.execute_query("SELECT jsonb(?) AS data", (TEXT,))
     assert (again[0]["data"], rows[0]["parent_id"]) == (rows[0]["data"], "p")
+
+
+def test_the_command_reads_checkpoints_where_sqlite_has_no_jsonb(side, tmp_path):
+    if side == "plain" and jsonb.is_lacking():
+        return  # nothing can be written
+    checkpoint = {"trigger": "ä", "entities": [{"entity_type": "crew", "name": "c", "tasks": [{}]}]}
+    path = str(tmp_path / "c.db")
+    for number in range(2):
+        text = json.dumps({**checkpoint, "branch": str(number)})
+        place = SqliteProvider().checkpoint(text, path)
+    name = place.rpartition("#")[2]
+    listed = checkpoint_cli._list_sqlite(path)
+    assert [(found["branch"], found["trigger"]) for found in listed] == [("1", "ä"), ("0", "ä")]
+    assert listed[0]["entities"][0]["tasks_total"] == 1
+    assert checkpoint_cli._info_sqlite_latest(path) == listed[0]
+    assert checkpoint_cli._info_sqlite_id(path, name) == listed[0]
+    assert checkpoint_cli._info_sqlite_id(path, name[3:]) == listed[0]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE checkpoints SET data = '{' WHERE id = ?", (name,))
+    with pytest.raises(sqlite3.OperationalError, match="malformed JSON"):
+        checkpoint_cli._list_sqlite(path)
 
 
 def test_only_connections_of_crewais_get_the_functions(side, tmp_path):

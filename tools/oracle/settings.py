@@ -20,6 +20,9 @@ DESELECT = PACKAGE / "deselect.toml"
 # Routes that no test of CrewAI's comes to → the program in tests/programs that does;
 # tests/process/test_programs.py fails if it doesn't.
 BY_PROGRAMS = {
+    "database.jsonb-latest": "checkpoints",
+    "database.jsonb-list": "checkpoints",
+    "database.jsonb-one": "checkpoints",
     "memory.deep-recall": "memory",
     "memory.recall-state": "memory",
     "tools.saved-schema": "checkpoints",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fast_crewai.hooks.areas import jsonb
+from fast_crewai.hooks.areas import jsonb, jsonb_cli
 from fast_crewai.hooks.areas.store_lock import store_lock
 from fast_crewai.hooks.route import Route
 
@@ -23,4 +23,5 @@ ROUTES = (
         ),
     ),
     *jsonb.ROUTES,
+    *jsonb_cli.ROUTES,
 )

@@ -1,9 +1,9 @@
 """The log of a crew's task outputs: one connection for each of them instead of two.
 
 Before CrewAI adds an output it loads the whole table, only to see that it can. Its own ``load``
-and ``add`` are compiled again to share the connection, and texts that the last load decoded aren't
-decoded again: crews side by side share one table, and each would decode the outputs of all. What
-is written, when it is committed, locks and exceptions stay.
+and ``add`` are compiled again to share the connection, and only those rows are decoded that might
+raise: crews side by side share one table, and each would decode the outputs of all. What is
+written, when it is committed, locks and exceptions stay.
 
 With CrewAI's own lock both happen under it, which nobody can tell; with another one, the
 connection stays open while the lock is waited for.
@@ -21,6 +21,7 @@ from contextlib import closing, contextmanager
 from operator import is_
 from typing import Any
 
+from fast_crewai import _core
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.dispatch import original_of
@@ -31,13 +32,11 @@ _STORAGE = "crewai.memory.storage.kickoff_task_outputs_storage"
 _CONNECT = "closing(sqlite3.connect(self.db_path, timeout=30))"
 _LOG = {"task", "output", "task_index", "inputs", "was_replayed"}
 _LOOK = "SELECT 1 FROM latest_kickoff_task_outputs LIMIT 0"
-_REMEMBERED = 2_000_000  # characters
-_NESTED = 50  # brackets: with more, what is left of the stack may decide
+_TEXTS = [3, 5]  # the columns that load decodes
 
 # Tracers may have replaced both before us, and count.
 _connect, _loads = _sqlite3.connect, json.loads
 _is_own_json = getattr(_loads, "__globals__", None) is vars(json)
-_digits_limit = getattr(sys, "get_int_max_str_digits", int)  # longer numbers are refused
 
 
 def _decoder() -> tuple[Any, ...]:
@@ -56,35 +55,16 @@ def _decoder() -> tuple[Any, ...]:
 _own_decoder = _decoder()
 
 
-class _Memory:
-    """The texts that the last load of any storage decoded, and under which limit."""
-
-    def __init__(self) -> None:
-        self._last: tuple[int, frozenset[str]] = (0, frozenset())  # replaced as one
-
-    def known(self) -> frozenset[str]:
-        limit, texts = self._last
-        return texts if limit == _digits_limit() else frozenset()
-
-    def keep(self, texts: set[str]) -> None:
-        self._last = (_digits_limit(), frozenset(texts))
-
-
 class _Session:
     """Stands for the storage in its ``load`` and ``add``, and keeps the connection between."""
 
-    def __init__(
-        self, storage: Any, decoded: frozenset[str], load: Callable[..., Any] | None = None
-    ) -> None:
+    def __init__(self, storage: Any, load: Callable[..., Any] | None = None) -> None:
         self._load = load  # what writing begins with, if it isn't done before
         self.began = False
         self.db_path = storage.db_path
         self._lock_name = storage._lock_name
         self._kept: sqlite3.Connection | None = None
         self._file: Any = None
-        self._decoded = decoded
-        self._remembered = 0
-        self.seen: set[str] = set()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -127,22 +107,17 @@ class _Session:
             return None
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
-    def decode(self, text: Any) -> None:
-        """Raise what decoding raises; nobody asks for the value."""
-        if type(text) is not str:
-            _loads(text)
-            return
-        if text not in self._decoded:
-            _loads(text)
-            if text.count("[") + text.count("{") > _NESTED:
-                return
-        self._remembered += len(text)
-        if self._remembered <= _REMEMBERED:
-            self.seen.add(text)
-
     def close(self) -> None:
         if self._kept is not None:
             self._kept.close()
+
+
+def _unsure(rows: Any) -> Any:
+    """The rows to decode: nobody asks for the values, only for what decoding raises."""
+    try:
+        return _core.rows_to_decode(rows, _TEXTS)
+    except (TypeError, Declined, _core.CoreError):
+        return rows
 
 
 def _update(site: Site) -> Callable[..., Any]:
@@ -154,16 +129,14 @@ def _update(site: Site) -> Callable[..., Any]:
     original_load, original_add = vars(kind)["load"], original_of(vars(kind)["add"])
     load = recompiled(
         original_load,
-        {_CONNECT: "_fc_reading(self)", "json.loads(row[3])": "_fc_decode(self, row[3])",
-         "json.loads(row[5])": "_fc_decode(self, row[5])"},
-        {"_fc_reading": _Session.reading, "_fc_decode": _Session.decode},
-    )  # fmt: skip
+        {_CONNECT: "_fc_reading(self)", "cursor.fetchall()": "_fc_unsure(cursor.fetchall())"},
+        {"_fc_reading": _Session.reading, "_fc_unsure": _unsure},
+    )
     add = recompiled(
         original_add, {_CONNECT: "_fc_writing(self)"}, {"_fc_writing": _Session.writing}
     )
     store_lock = original_of(vars(module)["store_lock"])
     lock_store = vars(sys.modules[store_lock.__module__])
-    memory = _Memory()
 
     def fast(self: Any, task_index: Any, log: Any) -> None:
         if type(self) is not handler or "load" in vars(self):
@@ -190,18 +163,17 @@ def _update(site: Site) -> Callable[..., Any]:
             raise Declined("patched: json's decoder")
         if own["closing"] is not closing:
             raise Declined("patched: closing")
-        known = memory.known()
         if (
             original_of(own["store_lock"]) is store_lock
             and lock_store["_backend"] is None
             and not lock_store["_REDIS_URL"]
         ):
-            under_lock(storage, known, log)
+            under_lock(storage, log)
         else:
-            before_lock(storage, known, log)
+            before_lock(storage, log)
 
-    def under_lock(storage: Any, known: frozenset[str], log: dict[str, Any]) -> None:
-        session, failed = _Session(storage, known, load), None
+    def under_lock(storage: Any, log: dict[str, Any]) -> None:
+        session, failed = _Session(storage, load), None
         try:
             add(session, **log)
         except Exception as error:
@@ -209,20 +181,18 @@ def _update(site: Site) -> Callable[..., Any]:
                 raise
             failed = error
         if failed is None:
-            memory.keep(session.seen)
             return
-        first = _Session(storage, known)  # no lock: what loading says comes first
+        first = _Session(storage)  # no lock: what loading says comes first
         try:
             load(first)
         finally:
             first.close()
         raise failed
 
-    def before_lock(storage: Any, known: frozenset[str], log: dict[str, Any]) -> None:
-        session = _Session(storage, known)
+    def before_lock(storage: Any, log: dict[str, Any]) -> None:
+        session = _Session(storage)
         try:
             load(session)
-            memory.keep(session.seen)
             add(session, **log)
         finally:
             session.close()

@@ -178,6 +178,9 @@ def case_for(route: str, owner: Any) -> Case:
         "database.jsonb-write-async": Case(jsonb.writes, jsonb.written),
         "database.jsonb-read": Case(jsonb.reads, jsonb.read),
         "database.jsonb-read-async": Case(jsonb.reads, jsonb.read),
+        "database.jsonb-list": Case(jsonb.tables, jsonb.listed),
+        "database.jsonb-latest": Case(jsonb.tables, jsonb.listed),
+        "database.jsonb-one": Case(jsonb.tables, jsonb.listed),
         "serialization.event-record": Case(checkpoints.programs, checkpoints.recorded),
         "serialization.checkpoint": Case(checkpoints.programs, checkpoints.written),
         "serialization.to-serializable": Case(

@@ -1,4 +1,4 @@
-"""Texts of the task log that one storage has decoded, and another one meets again."""
+"""Which rows of the task log are decoded before a new one is written."""
 
 import json
 import sqlite3
@@ -8,9 +8,11 @@ from contextlib import closing
 import pytest
 from crewai.memory.storage import kickoff_task_outputs_storage as stored
 from crewai.utilities.task_output_storage_handler import TaskOutputStorageHandler
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fast_crewai
-from fast_crewai import engine
+from fast_crewai import _core, engine
 from fast_crewai.hooks.areas import task_log
 
 _INSERT = "INSERT INTO latest_kickoff_task_outputs VALUES ('old', 'k', 'e', ?, 9, '{}', 0, '2020')"
@@ -93,26 +95,61 @@ def test_a_replaced_decoder_decodes(sides, tmp_path, monkeypatch, how):
     assert seen == plainly != []
 
 
-def test_what_is_nested_deeply_is_decoded_each_time():
-    """What is left of the stack may decide."""
-
-    class Storage:
-        db_path = _lock_name = "nowhere"
-
-    session = task_log._Session(Storage, frozenset())
-    session.decode(_DEEP)
-    session.decode("[[1]]")
-    assert session.seen == {"[[1]]"}
-
-
-def test_another_storage_meets_texts_again(sides, tmp_path, monkeypatch):
+def test_only_what_might_raise_is_decoded(sides, tmp_path, monkeypatch):
     _, fast, _ = sides
     decoded = []
     monkeypatch.setattr(
         task_log, "_loads", lambda text: decoded.append(text) or json.JSONDecoder().decode(text)
     )
     monkeypatch.setattr(json, "loads", task_log._loads)
-    text = '{"met": "again"}'
-    for name in ("one", "two"):
-        assert _update(fast, _handler(tmp_path / name, text)) is None
-    assert decoded.count(text) == 1
+    for number, text in enumerate(('{"sure": 1}', "[NaN]", _DEEP)):
+        assert _update(fast, _handler(tmp_path / str(number), text)) is None
+    assert decoded == ["[NaN]", "{}", _DEEP, "{}"]
+
+
+_WORDS = st.sampled_from(
+    [*'{}[],:"', '{"a": ', "[1, ", '"b"', '"\\ud800"', "true", "null", "-1.5e+7", "01", "1.", "NaN",
+     "Infinity", "\\", "\\x", "\n", "\t", "\x0b", "\x00", "\ufeff", "é\xa0", " ",
+     "7" * 601, "7" * 4301]
+)  # fmt: skip
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+_TEXTS = st.one_of(
+    st.lists(_WORDS, max_size=12).map("".join),
+    st.builds(json.dumps, _VALUES, ensure_ascii=st.booleans(), indent=st.none() | st.just(1)),
+    st.tuples(st.builds(json.dumps, _VALUES), st.integers(0), _WORDS).map(
+        lambda made: made[0][: made[1] % (len(made[0]) + 1)] + made[2]
+    ),
+    st.text(),
+    st.sampled_from([None, 1, b"{}", ["{}"]]),
+)
+
+
+@given(st.lists(st.tuples(_TEXTS, _TEXTS, st.just("{")), max_size=5))
+def test_rows_that_are_left_out_can_be_decoded(rows):
+    found = _core.rows_to_decode(rows, [0, 1])
+    left = iter(found)
+    awaited = next(left, None)
+    for row in rows:  # in their order
+        if row is awaited:
+            awaited = next(left, None)
+            continue
+        for text in row[:2]:
+            json.loads(text)
+    assert awaited is None
+
+
+@given(_VALUES)
+def test_what_crewai_writes_is_not_decoded(value):
+    text = json.dumps(value)
+    odd = "NaN" in text or "Infinity" in text
+    assert odd or _core.rows_to_decode([(text,)], [0]) == []
+
+
+def test_much_text_is_checked_without_the_gil_in_the_same_way():
+    rows = [(json.dumps("x" * 100),) for _ in range(1000)]
+    rows[500:502] = [("x",), ("[" * 51 + "]" * 51,)]
+    assert _core.rows_to_decode(rows, [0]) == rows[500:502]
+    assert _core.rows_to_decode([(1, "{}"), ("{}",), [1, "{}"]], [1]) == [("{}",), [1, "{}"]]
