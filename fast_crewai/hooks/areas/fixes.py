@@ -14,6 +14,7 @@ from typing import Any
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas import jsonb
 from fast_crewai.hooks.areas.memory_storage import MODULE
+from fast_crewai.hooks.areas.memory_touch import touch_records
 from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.route import Route, Site, locate
 
@@ -163,6 +164,23 @@ BUGS = (
                 why="FAST_CREWAI_FIX=lancedb-scan-limit: all records are looked at",
                 build=_scan_rows,
                 reads=(f"{MODULE}:_SCAN_ROWS_LIMIT",),
+            ),
+        ),
+    ),
+    Bug(
+        name="memory-files",
+        what="each recall leaves about nine files in the store, and the next one takes longer: "
+        "only saves are counted for compaction (600 recalls of 1,000 records: 5,400 files, and "
+        "four times the CPU)",
+        who="processes that recall often and save rarely, in the LanceDB store",
+        avoid="call LanceDBStorage.optimize() now and then, or make the Memory read_only",
+        routes=(
+            Route(
+                name="memory.fix-files",
+                target=f"{_STORAGE}.touch_records",
+                why="FAST_CREWAI_FIX=memory-files: recalls are counted for compaction, too",
+                build=touch_records,
+                reads=(f"{_STORAGE}._compact_safe",),
             ),
         ),
     ),

@@ -149,6 +149,13 @@ class Table:
             else:
                 self._notes.append(change)
 
+    def compacted(self) -> None:
+        """The storage has moved all rows: what was in RAM is loaded again by the next search."""
+        with self._lock:
+            if self._native is not None:
+                self._drop()
+                self._asked = _AGAIN
+
     def drop(self) -> None:
         with self._lock:
             self._drop()
