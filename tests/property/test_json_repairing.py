@@ -4,7 +4,7 @@ from random import Random
 from unittest import mock
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from json_repair import json_parser, parse_string, repair_json
 from strategies import model_texts
@@ -12,7 +12,9 @@ from strategies import model_texts
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas import json_repairing
 
-faster = json_repairing.repairing(repair_json)
+found = json_repairing.Steps.of(repair_json)
+assert found is not None
+steps = found.parser
 _runs = st.tuples(st.sampled_from(['"', "\\", "{", "}", ", ", "a b", "'", "„", "[", "\n"])).flatmap(
     lambda piece: st.integers(1, 40).map(lambda count: piece[0] * count)
 )
@@ -20,11 +22,8 @@ _texts = model_texts.texts | st.lists(_runs | model_texts.texts, max_size=5).map
 _prefixes = st.sampled_from(["", '{"a": "', "{'a': '", '{"k": ["', "{a: ", '{"', "[“"])
 
 
-steps = next(
-    cell.cell_contents
-    for cell in faster.__closure__
-    if isinstance(cell.cell_contents, type) and cell.cell_contents.__name__ == "Faster"
-)
+def faster(text, **options):
+    return found.repaired(text, **{"skip_json_loads": True, **options})
 
 
 def original(text):
@@ -35,15 +34,21 @@ def result(function, text):
     try:
         return function(text)
     except Exception as error:
-        return type(error)
+        return error
 
 
 def check(text):
-    found, wanted = result(faster, text), result(original, text)
-    # What ours doesn't finish, the original does.
-    assert found == wanted or (isinstance(found, type) and found is not Declined), text
+    ours, wanted = result(faster, text), result(original, text)
+    if isinstance(ours, Exception):  # what ours doesn't finish, the original does
+        assert type(ours) is not Declined, text
+        if not found.raised_as_the_original(ours):
+            return
+        assert type(wanted) is ValueError, text
+        ours, wanted = str(ours), str(wanted)
+    assert ours == wanted, text
 
 
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(_prefixes, _texts)
 @example('{"a": "', "word " * 400)
 @example('{"a": "', "\\" * 401 + '", "b": 1}')
@@ -90,14 +95,31 @@ def test_it_is_at_work_and_reads_what_is_cut_off():
     ],
 )
 def test_what_is_replaced_is_the_originals(owner, name):
+    assert found.are_originals()
     seen = mock.Mock(side_effect=getattr(owner, name))
     with mock.patch.object(owner, name, seen):
-        with pytest.raises(Declined):
-            faster('{"a": "b')
-        assert json_repairing.repairing(repair_json) is None
+        assert not found.are_originals()
+        assert json_repairing.Steps.of(repair_json) is None
+    assert found.are_originals()
 
 
 def test_another_json_repair_is_left_alone():
     with mock.patch.object(json_repairing, "_PROVEN", set()):
-        assert json_repairing.repairing(repair_json) is None
-    assert json_repairing.repairing(mock.Mock()) is None
+        assert json_repairing.Steps.of(repair_json) is None
+    assert json_repairing.Steps.of(mock.Mock()) is None
+    other = mock.Mock(return_value="other")
+    assert json_repairing.Repairing()(other, "{" * 2_000, skip_json_loads=True) == "other"
+    other.assert_called_once_with("{" * 2_000, skip_json_loads=True)
+
+
+@pytest.mark.parametrize("text", ["{" * 1_000, "[" * 2_000, "(" * 1_000, '{"a": [' * 300])
+def test_what_is_too_deep_raises_once(text):
+    context = json_parser.JsonContext  # each parser makes one
+    with mock.patch.object(json_parser, "JsonContext", side_effect=context) as made:
+        with pytest.raises(ValueError, match="nesting exceeds"):
+            json_repairing.Repairing()(repair_json, text, skip_json_loads=True)
+    assert made.call_count == 1
+    ours, theirs = result(faster, text), result(original, text)
+    assert found.raised_as_the_original(ours)
+    assert (type(ours), str(ours)) == (type(theirs), str(theirs))
+    assert type(ours.__cause__) is type(theirs.__cause__) is RecursionError

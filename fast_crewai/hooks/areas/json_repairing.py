@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -35,6 +35,7 @@ _FUNCTIONS = (
     *("_normalize_escape_sequence", "_handle_right_delimiter_candidate"),
     "_brace_before_code_fence_belongs_to_string",
 )
+_PARSER = "(json_str, json_fd, logging, chunk_length, stream_stable, strict)"
 # In a string these are all that json_repair looks at; without quotes, spaces too.
 _SPECIAL = "\\0\"'“”„{}\\[\\](),:\\\\"
 _RUN = re.compile(f"[^{_SPECIAL}]+")
@@ -102,40 +103,82 @@ class _Text:
         return "".join(self._parts)
 
 
-def repairing(repair: Any) -> Callable[[str], str] | None:
-    """``repair_json(text, skip_json_loads=True)``, or None for another json_repair.
+class Repairing:
+    """``repair_json`` as CrewAI calls it; long texts with our steps."""
 
-    It raises whatever went wrong: then, too, the original has the word.
-    """
-    module = sys.modules.get(getattr(repair, "__module__", ""))
-    if module is None or vars(module).get("repair_json") is not repair:
-        return None
-    if _digest(Path(str(module.__file__)).parent) not in _PROVEN:
-        return None
-    package = module.__name__.rpartition(".")[0]
-    parser = vars(sys.modules[f"{package}.json_parser"])["JSONParser"]
-    strings = sys.modules[f"{package}.parse_string"]
-    methods = {name: vars(parser)[name] for name in _METHODS}
-    functions = {name: vars(strings)[name] for name in _FUNCTIONS}
-    if not (_are_own(methods, "json_parser.py") and _are_own(functions, "parse_string.py")):
-        return None  # patched while we look
-    new_state = strings.StringParseState
-    if not isinstance(new_state, type) or new_state.__module__ != strings.__name__:
-        return None
-    faster = _faster(parser, methods, functions, new_state)
+    def __init__(self) -> None:
+        self._steps: Steps | None = None
 
-    def repaired(text: str) -> str:
-        if (
-            module.JSONParser is not parser
-            or strings.StringParseState is not new_state
-            or any(vars(parser).get(name) is not known for name, known in methods.items())
-            or any(vars(strings).get(name) is not known for name, known in functions.items())
-        ):
-            raise Declined("json_repair is replaced")
-        found = faster(text, None, False, 0, False, False).parse()
-        return "" if found == "" else module.json.dumps(found)
+    def __call__(self, repair: Any, text: Any, **options: bool) -> Any:
+        """``repair(text, **options)``: no options but ``skip_json_loads``."""
+        if type(text) is str and len(text) >= WORTH:
+            steps = self._steps
+            if steps is None or steps.repair is not repair:
+                steps = self._steps = Steps.of(repair)
+            if steps is not None and steps.are_originals():
+                try:
+                    # From here on no call is deeper than json_repair's, but those in _Text.
+                    return steps.repaired(text, **options)
+                except Exception as error:
+                    if steps.raised_as_the_original(error):
+                        raise
+        return repair(text, **options)
 
-    return repaired
+
+class Steps:
+    """One json_repair with our steps in it."""
+
+    def __init__(self, repair: Any, known: dict[Any, dict[str, Any]]) -> None:
+        self.repair = repair
+        self._known = known
+        module, parser, strings = known
+        faster, self._flat = _faster(parser, known[parser], known[strings])
+        self.parser = faster
+        self._folder = str(Path(module.__file__).parent)
+        self.repaired = recompiled(
+            repair, {f"JSONParser{_PARSER}": f"_fc_parser{_PARSER}"}, {"_fc_parser": faster}
+        )
+
+    @classmethod
+    def of(cls, repair: Any) -> Steps | None:
+        """None for another json_repair than those that are proven, or one that is patched."""
+        module = sys.modules.get(getattr(repair, "__module__", ""))
+        if module is None or vars(module).get("repair_json") is not repair:
+            return None
+        if _digest(Path(str(module.__file__)).parent) not in _PROVEN:
+            return None
+        package = module.__name__.rpartition(".")[0]
+        parser = vars(sys.modules[f"{package}.json_parser"])["JSONParser"]
+        strings = sys.modules[f"{package}.parse_string"]
+        methods = {name: vars(parser)[name] for name in _METHODS}
+        functions = {name: vars(strings)[name] for name in _FUNCTIONS}
+        own = _are_own(methods, "json_parser.py") and _are_own(functions, "parse_string.py")
+        if not own or not _are_own({"repair_json": repair}, "json_repair.py"):
+            return None  # patched while we look
+        state = strings.StringParseState
+        if not isinstance(state, type) or state.__module__ != strings.__name__:
+            return None
+        functions["StringParseState"] = state
+        return cls(repair, {module: {"JSONParser": parser}, parser: methods, strings: functions})
+
+    def are_originals(self) -> bool:
+        return all(
+            vars(owner).get(name) is known
+            for owner, names in self._known.items()
+            for name, known in names.items()
+        )
+
+    def raised_as_the_original(self, error: Exception) -> bool:
+        """Too deep for json_repair, too: no call on the way is one that it hasn't."""
+        if type(error) is not ValueError or type(error.__cause__) is not RecursionError:
+            return False
+        trace = error.__cause__.__traceback__
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            if code not in self._flat and not code.co_filename.startswith(self._folder):
+                return False
+            trace = trace.tb_next
+        return True
 
 
 def _are_own(functions: dict[str, Any], file: str) -> bool:
@@ -155,7 +198,10 @@ def _digest(folder: Path) -> str:
     return hashlib.sha256(code.replace(b"\r\n", b"\n")).hexdigest()
 
 
-def _faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any], new_state: Any) -> Any:
+def _faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> tuple[Any, Any]:
+    """The parser, and the code of ours that calls nothing where json_repair's doesn't."""
+    new_state = functions["StringParseState"]
+
     def state_of(self: Any) -> Any:
         state = new_state()
         state.string_acc = _Text(self, state)
@@ -228,7 +274,8 @@ def _faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any], new
 
     Faster.parse_string = parse_string
     Faster.parse_json = parse_json
-    return Faster
+    flat = (start_of, Faster.scroll_whitespaces, Faster.skip_whitespaces, Faster.skip_to_character)
+    return Faster, {function.__code__ for function in flat}
 
 
 _TARGETS: dict[Any, re.Pattern[str]] = {}

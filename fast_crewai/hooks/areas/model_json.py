@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fast_crewai._core import Declined
-from fast_crewai.hooks.areas import json_repairing
+from fast_crewai.hooks.areas.json_repairing import Repairing
 from fast_crewai.hooks.areas.json_texts import json5_object, span
 from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.route import Route, Site
@@ -31,24 +31,6 @@ def _partial_json(site: Site) -> Callable[..., Any]:
     )
 
 
-class _Repair:
-    """``repair_json(text, skip_json_loads=True)``; long texts with our steps."""
-
-    def __init__(self) -> None:
-        self._faster: Callable[[str], str] | None = None
-
-    def __call__(self, repair: Any, text: str) -> Any:
-        if len(text) >= json_repairing.WORTH:
-            try:
-                if self._faster is None:
-                    self._faster = json_repairing.repairing(repair)
-                if self._faster is not None:
-                    return self._faster(text)
-            except Exception:  # the original's to raise
-                pass
-        return repair(text, skip_json_loads=True)
-
-
 class _Repaired(threading.local):
     """A text and its repair, between CrewAI's two requests for it."""
 
@@ -66,7 +48,7 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
         json.loads,
     )
     kept = _Repaired()
-    repaired = _Repair()
+    repaired = Repairing()
 
     def first(repair: Any, text: Any) -> Any:
         """CrewAI throws this result away; what counts is whether it raises."""
@@ -84,7 +66,7 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
                 pass
             else:
                 return None
-        result = repaired(repair, text)
+        result = repaired(repair, text, skip_json_loads=True)
         kept.text, kept.result = text, result
         return result
 
@@ -94,7 +76,7 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
         if known is not None and known is text and repair is expected:
             return result
         if repair is expected and type(text) is str:
-            return repaired(repair, text)
+            return repaired(repair, text, skip_json_loads=True)
         return repair(text, skip_json_loads=True)
 
     def read(module: Any, text: Any) -> Any:
