@@ -36,10 +36,9 @@ _FUNCTIONS = (
     "_brace_before_code_fence_belongs_to_string",
 )
 _PARSER = "(json_str, json_fd, logging, chunk_length, stream_stable, strict)"
-# In a string these are all that json_repair looks at; without quotes, spaces too.
-_SPECIAL = "\\0\"'“”„{}\\[\\](),:\\\\"
-_RUN = re.compile(f"[^{_SPECIAL}]+")
-_WORD = re.compile(f"[^{_SPECIAL}\\s]+")
+# In a string these are all that json_repair ever looks at; without quotes, spaces too.
+_SPECIAL = frozenset("\0\"'“”„{}[](),:\\")
+_ESCAPED = {"\\n": "\n", "\\t": "\t", "\\r": "\r", "\\b": "\b"}
 _BACKSLASHES = re.compile(r"\\+")
 _SPACES = re.compile(r"\s*")
 _STARTS = re.compile(r"[{\[(#/]")
@@ -48,25 +47,33 @@ _STARTS = re.compile(r"[{\[(#/]")
 class _Text:
     """What a string has so far, as json_repair's code uses it: it only ever changes the end."""
 
-    __slots__ = ("_open", "_parser", "_parts", "_state")
+    __slots__ = ("_escaping", "_open", "_parser", "_parts", "_state")
 
     def __init__(self, parser: Any, state: Any) -> None:
         self._parser, self._state = parser, state
         self._parts: list[str] = []
         self._open = 0
+        self._escaping = False  # the backslash is taken away, what it stands for comes next
 
     def __iadd__(self, added: str) -> _Text:
         """Appended; if it is the parser's plain character, with all those that follow it."""
         parser = self._parser
-        if len(added) == 1 and parser.json_str[parser.index] == added:
-            run = (_WORD if self._state.missing_quotes else _RUN).match(
-                parser.json_str, parser.index
-            )
-            if run:
-                parser.index = run.end() - 1
-                self._parts.append(run[0])
+        text, start = parser.json_str, parser.index
+        # What json_repair appends as an exception is special; the scan goes on differently then.
+        if len(added) == 1 and text[start] == added and self._starts_run(added):
+            run = _run(self._state, parser.context).match(text, start)
+            end = run.end() if run else start
+            if text[end - 2] == "\\":  # ends with an escape: what follows depends on that
+                end = max(end - 2, start)
+            if end > start:
+                parser.index = end - 1
+                self._parts.append(_unescape(text[start:end]))
+                self._open += text.count("{", start, end)
                 return self
         return self._append(added)
+
+    def _starts_run(self, character: str) -> bool:
+        return not self._escaping if character == "\\" else character not in _SPECIAL
 
     def __add__(self, added: str) -> _Text:
         """``text[:-1] + added``, where backslashes take each other's place."""
@@ -76,6 +83,7 @@ class _Text:
         return self._append(added)
 
     def _append(self, added: str) -> _Text:
+        self._escaping = False
         if added:
             self._parts.append(added)
             for brace in added if len(added) > 1 else (added,):
@@ -90,6 +98,7 @@ class _Text:
             return self._parts[-1][-1]
         if place != slice(None, -1, None) or self._parts.pop() != "\\":
             raise Declined("another use of the text")
+        self._escaping = True
         return self
 
     def __bool__(self) -> bool:
@@ -276,6 +285,49 @@ def _faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> 
     Faster.parse_json = parse_json
     flat = (start_of, Faster.scroll_whitespaces, Faster.skip_whitespaces, Faster.skip_to_character)
     return Faster, {function.__code__ for function in flat}
+
+
+_RUNS: dict[Any, re.Pattern[str]] = {}
+
+
+def _run(state: Any, context: Any) -> re.Pattern[str]:
+    """Characters that are just appended here, and escapes whose meaning is the same everywhere.
+
+    In a span of low quotes, or while a container is open, each special character counts.
+    """
+    delimiter, missing = state.rstring_delimiter, state.missing_quotes
+    place = context.current.name if context.current else ""
+    listed = any(value.name == "ARRAY" for value in context.context)
+    busy = len(delimiter) > 1 or state.pending_inline_container or state.inline_container_stack
+    key = (delimiter, missing, place, listed, bool(busy))
+    found = _RUNS.get(key)
+    if found is None:
+        special = re.escape("".join(_SPECIAL)) if busy else _specials(delimiter, place, listed)
+        special += "," if missing and listed else ""
+        special += "\\s" if missing else ""
+        escapes = "" if busy else "|\\\\[ntrb\"']"
+        found = _RUNS[key] = re.compile(f"(?:[^{special}]+{escapes}){{1,1000}}")
+    return found
+
+
+def _specials(delimiter: str, place: str, listed: bool) -> str:
+    special = f"\\0„\\\\{delimiter}"
+    if place == "OBJECT_VALUE":
+        special += ",}"
+    if listed:
+        special += "\\]"
+    if place == "OBJECT_KEY":
+        special += ":"
+    return special
+
+
+def _unescape(run: str) -> str:
+    """No backslash in it stands for itself."""
+    if "\\" in run:
+        for escape, meaning in _ESCAPED.items():
+            run = run.replace(escape, meaning)
+        run = run.replace("\\", "")  # before quotes
+    return run
 
 
 _TARGETS: dict[Any, re.Pattern[str]] = {}
