@@ -10,7 +10,7 @@ from json_repair import json_parser, parse_string, repair_json
 from strategies import model_texts
 
 from fast_crewai._core import Declined
-from fast_crewai.hooks.areas import json_repairing
+from fast_crewai.hooks.areas import json_repairing, json_runs
 
 found = json_repairing.Steps.of(repair_json)
 assert found is not None
@@ -123,3 +123,67 @@ def test_what_is_too_deep_raises_once(text):
     assert found.raised_as_the_original(ours)
     assert (type(ours), str(ours)) == (type(theirs), str(theirs))
     assert type(ours.__cause__) is type(theirs.__cause__) is RecursionError
+
+
+def _list(random):
+    """Mostly plain elements, some that are read otherwise, in some place."""
+    plain = ['{"a": 1, "b": "x"}', '{"c": [1, {"d": null}]}', "[1, 2]", '"a b"', "-1.5e3", "true"]
+    odd = ["{}", "[]", '""', '{"a": 1, "a": 2}', "{'a': 1}", "None", "NaN", '"a\\"b"', '"a: b"']
+    odd += ['{"a": ""}', '{"": 1}', "[[1, [2]], [[[3]]]]", '"..."', "...", "1_0", "(1, 2)", '"},"']
+    odd += [
+        '{"a": 1} {',
+        "“q”",
+        '"k": 1',
+        "# no\n",
+        '"l\nm"',
+        "1e",
+        '"q",',
+        "{a: 1}",
+        "}",
+        "]",
+        "x y",
+    ]
+    elements = [random.choice(plain if random.random() < 0.8 else odd) for _ in range(12)]
+    text = "".join(
+        part + random.choice([", ", ",", " , ", ",\n", " ", "\u2028,"]) for part in elements
+    )
+    start = random.choice(
+        ["[", '{"k": [', "[[", "(", '{"k": {"l": [', "{", '"', '{"k": "', "{x} ["]
+    )
+    return (
+        start + text[: random.randrange(len(text) + 1)] + random.choice(["", "]", "]}", ")", "}"])
+    )
+
+
+@pytest.mark.parametrize("window", [20, 60, 16_384])
+@pytest.mark.parametrize("seed", range(5))
+def test_lists_are_equal(seed, window):
+    random = Random(seed * 100_000 + window)
+    with (
+        mock.patch.object(json_runs, "_WINDOW", window),
+        mock.patch.object(json_runs, "_LEAST", 1),
+    ):
+        for _ in range(400):
+            check(_list(random))
+
+
+def test_plain_elements_are_read_at_once():
+    read = mock.Mock(side_effect=found.parser.parse_json)
+    with mock.patch.object(found.parser, "parse_json", lambda self, *args: read(self, *args)):
+        text = '{"k": [' + '{"a": true, "b": "x"}, ' * 100 + '{"a'
+        assert faster(text) == original(text)
+    assert read.call_count < 10
+
+
+def test_what_starts_a_string_is_what_python_takes_for_a_letter_or_a_digit():
+    every = [chr(code) for code in range(0x110000)]
+    assert [c for c in every if json_repairing._ENTRY.fullmatch(c)] == [
+        c for c in every if c.isalnum() or c in json_repairing._QUOTES
+    ]
+
+
+@pytest.mark.parametrize("text", ["{", "(", "( (", "{[", '{"a":{', '[{"a":[', "{x ", "[(", "{x: ("])
+@pytest.mark.parametrize("end", ["", ",", ")", "]", "}", '"', " x: 1"])
+def test_nesting_around_the_limit(text, end):
+    for depth in (*range(1, 8), *range(60, 66), 120, 300):
+        check(text * depth + end)

@@ -5,6 +5,7 @@ Its accumulator copies the whole text for each character, and each look ahead st
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import sys
@@ -14,6 +15,7 @@ from types import FunctionType
 from typing import Any
 
 from fast_crewai._core import Declined
+from fast_crewai.hooks.areas.json_runs import Runs
 from fast_crewai.hooks.areas.recompile import recompiled
 
 WORTH = 1_000  # characters
@@ -29,11 +31,17 @@ _FILES = (
 _METHODS = (
     *("parse_string", "parse_json", "skip_to_character"),
     *("scroll_whitespaces", "skip_whitespaces", "get_char_at", "__init__"),
+    *("parse_object", "parse_array", "parenthesized_is_explicit_tuple"),
+    "top_level_parenthesized_can_start_value",
 )
 _FUNCTIONS = (
     *("parse_string", "_prepare_string_entry", "_scan_string_body", "_append_literal_char"),
     *("_normalize_escape_sequence", "_handle_right_delimiter_candidate"),
     "_brace_before_code_fence_belongs_to_string",
+)
+_OBJECTS = (
+    *("parse_object", "_parse_object_key", "_repair_empty_object_result"),
+    *("_classify_empty_object_repair", "_strip_comments_for_empty_object_classification"),
 )
 _PARSER = "(json_str, json_fd, logging, chunk_length, stream_stable, strict)"
 # In a string these are all that json_repair ever looks at; without quotes, spaces too.
@@ -41,6 +49,18 @@ _SPECIAL = frozenset("\0\"'“”„{}[](),:\\")
 _ESCAPED = {"\\n": "\n", "\\t": "\t", "\\r": "\r", "\\b": "\b"}
 _BACKSLASHES = re.compile(r"\\+")
 _SPACES = re.compile(r"\s*")
+_QUOTES = frozenset("\"'“”")
+_ENTRY = re.compile(r"[^\W_]|[\"'“”]")
+_CONTENT = re.compile(r"[^\s\\]")
+_SEPARATORS = re.compile(r"[\s,]*")
+# In a list these are read otherwise than as JSON, or depend on what is around them.
+_ODD = r'\\|""\s|\[\s*\]|\{\s*\}|[0-9]{100}|[0-9][eE]\+'
+# Words in a key's place that no colon follows: each is read and dropped.
+_STOP = r"\s\]:\"'“”„\\\0"
+_NO_KEYS = re.compile(rf"(?:\{{?[^\W_][^{_STOP}]*\s+(?=[^{_STOP},}}#/\[])){{1,1000}}")
+_EMPTY = "(self, start_index, schema, schema_repairer)"
+_RESULT = "(self, obj, start_index, schema, path, schema_repairer)"
+_DEEPEST = 20  # lists and objects around a list whose elements are tried as JSON
 _STARTS = re.compile(r"[{\[(#/]")
 
 
@@ -67,7 +87,7 @@ class _Text:
                 end = max(end - 2, start)
             if end > start:
                 parser.index = end - 1
-                self._parts.append(_unescape(text[start:end]))
+                self._parts.append(_meaning(text[start:end]))
                 self._open += text.count("{", start, end)
                 return self
         return self._append(added)
@@ -140,8 +160,9 @@ class Steps:
     def __init__(self, repair: Any, known: dict[Any, dict[str, Any]]) -> None:
         self.repair = repair
         self._known = known
-        module, parser, strings = known
-        faster, self._flat = _faster(parser, known[parser], known[strings])
+        module, parser, strings, objects, lists = known
+        functions = {**known[strings], **known[objects], **known[lists]}
+        faster, self._flat = _faster(parser, known[parser], functions)
         self.parser = faster
         self._folder = str(Path(module.__file__).parent)
         self.repaired = recompiled(
@@ -159,16 +180,27 @@ class Steps:
         package = module.__name__.rpartition(".")[0]
         parser = vars(sys.modules[f"{package}.json_parser"])["JSONParser"]
         strings = sys.modules[f"{package}.parse_string"]
+        objects = sys.modules[f"{package}.parse_object"]
+        lists = sys.modules[f"{package}.parse_array"]
         methods = {name: vars(parser)[name] for name in _METHODS}
         functions = {name: vars(strings)[name] for name in _FUNCTIONS}
-        own = _are_own(methods, "json_parser.py") and _are_own(functions, "parse_string.py")
-        if not own or not _are_own({"repair_json": repair}, "json_repair.py"):
+        members = {name: vars(objects)[name] for name in _OBJECTS}
+        elements = {"parse_array": lists.parse_array}
+        found = {
+            "json_parser.py": methods,
+            "parse_string.py": functions,
+            "parse_object.py": members,
+            "parse_array.py": elements,
+            "json_repair.py": {"repair_json": repair},
+        }
+        if not all(_are_own(functions, file) for file, functions in found.items()):
             return None  # patched while we look
         state = strings.StringParseState
         if not isinstance(state, type) or state.__module__ != strings.__name__:
             return None
         functions["StringParseState"] = state
-        return cls(repair, {module: {"JSONParser": parser}, parser: methods, strings: functions})
+        known = {module: {"JSONParser": parser}, parser: methods, strings: functions}
+        return cls(repair, {**known, objects: members, lists: elements})
 
     def are_originals(self) -> bool:
         return all(
@@ -224,10 +256,23 @@ def _faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> 
             self.index = at = start.start() if start else len(text)
         return text[at] if at < len(text) else None
 
+    def is_entry(self: Any, char: str) -> bool:
+        """``char.isalnum()``; where it isn't, and no quote, all that is skipped next is passed."""
+        if char in _QUOTES or char.isalnum():
+            return char not in _QUOTES
+        text, index = self.json_str, self.index
+        known, start, entry = self._entry
+        if known is not text or not start <= index <= entry:
+            found = _ENTRY.search(text, index)
+            entry = found.start() if found else len(text)
+            self._entry = text, index, entry
+        self.index = entry - 1
+        return False
+
     prepare = recompiled(
         functions["_prepare_string_entry"],
-        {"StringParseState()": "_fc_state(self)"},
-        {"_fc_state": state_of},
+        {"StringParseState()": "_fc_state(self)", "char.isalnum()": "_fc_alnum(self, char)"},
+        {"_fc_state": state_of, "_fc_alnum": is_entry},
     )
     scan_body = functions["_scan_string_body"]
 
@@ -244,7 +289,76 @@ def _faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> 
         },
         {"_fc_prepare": prepare, "_fc_scan": scan},
     )
-    parse_json = recompiled(
+
+    def key_of(self: Any) -> Any:
+        """``parse_string`` in a key's place, where words that aren't keys are passed over."""
+        words = _NO_KEYS.match(self.json_str, self.index)
+        if words:
+            self.index = words.end()
+            return ""
+        return parse_string(self)
+
+    def begin(self: Any, made: list[Any]) -> None:
+        text = self.json_str
+        if 0 <= self.index < len(text):
+            self.index = _SPACES.match(text, self.index).end()  # type: ignore[union-attr]
+            if self.index < len(text) and plain_elements(self, made, self.index):
+                self.index = _SEPARATORS.match(text, self.index).end()  # type: ignore[union-attr]
+
+    def append(self: Any, made: list[Any], value: Any) -> None:
+        made.append(value)
+        at = _SEPARATORS.match(self.json_str, self.index) if self.index >= 0 else None
+        if at and at.end() > self.index:
+            plain_elements(self, made, at.end())
+
+    def plain_elements(self: Any, made: list[Any], at: int) -> bool:
+        """Elements that json_repair reads as JSON does; it stands behind the last of them then."""
+        if self.deferred_contexts or len(self.context.context) > _DEEPEST:
+            return False
+        runs = self._runs
+        if runs is None or runs.text is not self.json_str:
+            runs = self._runs = Runs(self.json_str, _ODD, distinct=True)
+        known = len(made)
+        for found, end in runs.chunks(at, 2):
+            _deeper(60)  # json_repair would be
+            made += found
+            self.index = end
+        return len(made) > known
+
+    parse_array = recompiled(
+        functions["parse_array"],
+        {
+            "self.skip_whitespaces()": "_fc_begin(self, arr)",
+            "arr.append(value)": "_fc_append(self, arr, value)",
+        },
+        {"_fc_begin": begin, "_fc_append": append},
+    )
+    classify = recompiled(
+        functions["_classify_empty_object_repair"],
+        {"_strip_comments_for_empty_object_classification(body)": "_fc_strip(body)"},
+        {"_fc_strip": functools.partial(_without_comments, functions)},
+    )
+    empty = recompiled(
+        functions["_repair_empty_object_result"],
+        {f"_classify_empty_object_repair{_EMPTY}": f"_fc_classify{_EMPTY}"},
+        {"_fc_classify": classify},
+    )
+    member_key = recompiled(
+        functions["_parse_object_key"],
+        {"self.parse_string()": "_fc_key(self)"},
+        {"_fc_key": key_of},
+    )
+    parse_object = recompiled(
+        functions["parse_object"],
+        {
+            "_parse_object_key(self, obj)": "_fc_key(self, obj)",
+            f"_repair_empty_object_result{_RESULT}": f"_fc_empty{_RESULT}",
+        },
+        {"_fc_key": member_key, "_fc_empty": empty},
+    )
+    plain_tuple = methods["parenthesized_is_explicit_tuple"]
+    plain_start = methods["top_level_parenthesized_can_start_value"]
+    json_of = recompiled(
         methods["parse_json"], {"self.get_char_at()": "_fc_start(self)"}, {"_fc_start": start_of}
     )
     plain_skip, plain_scroll = methods["skip_to_character"], methods["scroll_whitespaces"]
@@ -254,6 +368,9 @@ def _faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> 
         json_str: str
         _ahead_text: str = ""
         _ahead: dict[Any, tuple[int, int]]
+        _entry = "", 0, -1
+        _runs: Runs | None = None
+        _closers = "", -1
 
         def skip_to_character(self, character: Any, idx: int = 0) -> int:
             text, index = self.json_str, self.index
@@ -281,10 +398,76 @@ def _faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> 
             if 0 <= self.index < len(self.json_str):
                 self.index = _SPACES.match(self.json_str, self.index).end()  # type: ignore[union-attr]
 
-    Faster.parse_string = parse_string
-    Faster.parse_json = parse_json
-    flat = (start_of, Faster.scroll_whitespaces, Faster.skip_whitespaces, Faster.skip_to_character)
+        def _closes(self) -> bool:
+            """Whether anything behind here could end or part what is in parentheses."""
+            text = self.json_str
+            if self._closers[0] is not text:
+                self._closers = text, max(text.rfind(","), text.rfind(")"))
+            return self._closers[1] > self.index
+
+        def parenthesized_is_explicit_tuple(self) -> bool:
+            if self._closes():
+                return plain_tuple(self)  # type: ignore[no-any-return]
+            return not _CONTENT.search(self.json_str, self.index + 1)
+
+        def top_level_parenthesized_can_start_value(self) -> bool:
+            text, inner = self.json_str, _CONTENT.search(self.json_str, self.index + 1)
+            if self._closes() or not inner:
+                return plain_start(self)  # type: ignore[no-any-return]
+            self.json_str = text[: inner.end() + 8]  # it never ends: so much decides
+            try:
+                return plain_start(self)  # type: ignore[no-any-return]
+            finally:
+                self.json_str = text
+
+    for name, function, call in (
+        ("parse_string", parse_string, "_parse_string(self)"),
+        ("parse_array", parse_array, "_parse_array(self, schema, path, closing_delimiter)"),
+        ("parse_object", parse_object, "_parse_object(self, schema, path)"),
+    ):
+        ours = {call: f"_fc{call}"}
+        setattr(Faster, name, recompiled(methods[name], ours, {f"_fc_{name}": function}))
+    Faster.parse_json = json_of
+    flat = (
+        start_of,
+        is_entry,
+        key_of,
+        begin,
+        append,
+        Faster.parenthesized_is_explicit_tuple,
+        Faster._closes,
+        Faster.scroll_whitespaces,
+        Faster.skip_whitespaces,
+        Faster.skip_to_character,
+    )
     return Faster, {function.__code__ for function in flat}
+
+
+def _deeper(frames: int) -> None:
+    if frames:
+        _deeper(frames - 1)
+
+
+class _Colonless:
+    """An object's text in which what is looked for isn't."""
+
+    def __init__(self, body: str) -> None:
+        self._body = body
+
+    def lstrip(self) -> _Colonless:
+        return self
+
+    def __bool__(self) -> bool:
+        return bool(self._body)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+
+def _without_comments(functions: dict[str, Any], body: str) -> Any:
+    if "#" in body or "/" in body:
+        body = functions["_strip_comments_for_empty_object_classification"](body)
+    return body if ":" in body else _Colonless(body.lstrip())
 
 
 _RUNS: dict[Any, re.Pattern[str]] = {}
@@ -321,7 +504,7 @@ def _specials(delimiter: str, place: str, listed: bool) -> str:
     return special
 
 
-def _unescape(run: str) -> str:
+def _meaning(run: str) -> str:
     """No backslash in it stands for itself."""
     if "\\" in run:
         for escape, meaning in _ESCAPED.items():
