@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from fast_crewai._core import Declined
+from fast_crewai.hooks.areas.json_runs import Runs
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*(?=[ \t\r\n]*:)")
@@ -22,6 +23,7 @@ _END = r"(?=[ \t\r\n,\]}])"
 _NUMBER = re.compile(rf"-?(?:0|[1-9][0-9]{{0,99}})(\.[0-9]+)?([eE][+-]?[0-9]+)?{_END}")
 _WORD = re.compile(rf"(?:true|false|null){_END}")
 _WORDS = {"true": True, "false": False, "null": None}
+_ODD = r"[\\\x7f-\xa0\u2028\u2029]|[0-9]{100}"  # what isn't read below
 _DEEPEST = 20  # json5 takes a dozen frames for each level
 
 
@@ -62,6 +64,7 @@ class _Json5:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        self._runs = Runs(text, _ODD, distinct=False)
 
     def read(self, position: int) -> dict[str, Any]:
         self._at = position
@@ -142,6 +145,12 @@ class _Json5:
             if self._needed() == "]":
                 self._at += 1
                 return made
+            known = len(made)
+            for found, end in self._runs.chunks(self._at, _DEEPEST - depth):
+                made += found
+                self._at = end + 1
+            if len(made) > known:
+                continue
             made.append(self._value(depth))
             self._separator("]")
 
