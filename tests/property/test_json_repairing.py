@@ -115,9 +115,9 @@ def test_another_json_repair_is_left_alone():
 @pytest.mark.parametrize("text", ["{" * 1_000, "[" * 2_000, "(" * 1_000, '{"a": [' * 300])
 def test_what_is_too_deep_raises_once(text):
     context = json_parser.JsonContext  # each parser makes one
-    with mock.patch.object(json_parser, "JsonContext", side_effect=context) as made:
-        with pytest.raises(ValueError, match="nesting exceeds"):
-            json_repairing.Repairing()(repair_json, text, skip_json_loads=True)
+    counting = mock.patch.object(json_parser, "JsonContext", side_effect=context)
+    with counting as made, pytest.raises(ValueError, match="nesting exceeds"):
+        json_repairing.Repairing()(repair_json, text, skip_json_loads=True)
     assert made.call_count == 1
     ours, theirs = result(faster, text), result(original, text)
     assert found.raised_as_the_original(ours)
@@ -187,3 +187,58 @@ def test_what_starts_a_string_is_what_python_takes_for_a_letter_or_a_digit():
 def test_nesting_around_the_limit(text, end):
     for depth in (*range(1, 8), *range(60, 66), 120, 300):
         check(text * depth + end)
+
+
+_PROSE = [
+    "a",
+    "b1 ",
+    "_",
+    "-",
+    ", ",
+    ",",
+    " ,",
+    ":",
+    ";",
+    "{",
+    "}",
+    "[",
+    "]",
+    "(",
+    "`",
+    "\\n",
+    "\n",
+]
+_PROSE += [
+    "\\",
+    '\\"',
+    "\\'",
+    "„",
+    "”",
+    "é",
+    "```",
+    "\\u",
+    "\\u002c",
+    "\\u4f60",
+    "\\ud83d\\ude00",
+    "\\u005C",
+    "\\u007b",
+    "{x} ",
+    "{y, z}, ",
+    "\\t",
+    "#",
+    "//",
+    "\u2028",
+]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_prose_that_is_cut_off_or_quoted_later_is_equal(seed):
+    random = Random(seed)
+    for _ in range(1_000):
+        start = random.choice(
+            ['{"a": "', "{'a': '", '{"a": b', '{"k": ["', '[{"a": "', '{"a', "{“a”: “"]
+        )
+        prose = "".join(random.choice(_PROSE) for _ in range(random.randrange(25)))
+        check(
+            start + prose + random.choice(["", "", "", '"', "'", '", "b": 1}', '"}', '": "c"', "}"])
+        )

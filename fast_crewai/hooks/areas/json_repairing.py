@@ -46,10 +46,13 @@ _OBJECTS = (
 _PARSER = "(json_str, json_fd, logging, chunk_length, stream_stable, strict)"
 # In a string these are all that json_repair ever looks at; without quotes, spaces too.
 _SPECIAL = frozenset("\0\"'“”„{}[](),:\\")
+_ESCAPES = r"|\\(?:[ntrb\"']|u(?!00(?:5[cC]|7[bBdD]))[0-9a-fA-F]{4})"
+_UNICODE = re.compile(r"\\u(....)")
 _ESCAPED = {"\\n": "\n", "\\t": "\t", "\\r": "\r", "\\b": "\b"}
 _BACKSLASHES = re.compile(r"\\+")
 _SPACES = re.compile(r"\s*")
 _QUOTES = frozenset("\"'“”")
+_DELIMITERS = ('"', "'", "“", "”")
 _ENTRY = re.compile(r"[^\W_]|[\"'“”]")
 _CONTENT = re.compile(r"[^\s\\]")
 _SEPARATORS = re.compile(r"[\s,]*")
@@ -79,18 +82,33 @@ class _Text:
         """Appended; if it is the parser's plain character, with all those that follow it."""
         parser = self._parser
         text, start = parser.json_str, parser.index
-        # What json_repair appends as an exception is special; the scan goes on differently then.
-        if len(added) == 1 and text[start] == added and self._starts_run(added):
-            run = _run(self._state, parser.context).match(text, start)
-            end = run.end() if run else start
-            if text[end - 2] == "\\":  # ends with an escape: what follows depends on that
-                end = max(end - 2, start)
-            if end > start:
-                parser.index = end - 1
-                self._parts.append(_meaning(text[start:end]))
-                self._open += text.count("{", start, end)
-                return self
-        return self._append(added)
+        if len(added) != 1 or text[start] != added:
+            return self._append(added)
+        pattern, quiet = _run(self._state, parser)
+        # What json_repair appends as an exception is special: the scan looks at what follows in
+        # another way then, unless no quote follows.
+        first = start
+        if not self._starts_run(added):
+            if added not in ",}":
+                return self._append(added)
+            if not quiet:
+                pattern = _COMMAS if pattern in _MEMBERS else _NOTHING
+            self._append(added)
+            first += 1
+        run = pattern.match(text, first)
+        end = run.end() if run else first
+        # Ends with an escape: what follows depends on that.
+        if text[end - 2] == "\\":
+            end = max(end - 2, first)
+        elif text[end - 6 : end - 4] == "\\u":
+            end = max(end - 6, first)
+        if end > first:
+            parser.index = end - 1
+            self._parts.append(_meaning(text[first:end]))
+            self._open += text.count("{", first, end) - text.count("}", first, end)
+        elif first == start:
+            return self._append(added)
+        return self
 
     def _starts_run(self, character: str) -> bool:
         return not self._escaping if character == "\\" else character not in _SPECIAL
@@ -388,6 +406,16 @@ def _faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> 
             self._ahead[key] = start, found
             return found - index
 
+        def quotes_follow(self) -> bool:
+            """False only if all quotes behind here are escaped."""
+            text, index = self.json_str, self.index
+            known = self._ahead.get(_DELIMITERS) if self._ahead_text is text else None
+            if known and known[0] <= index <= known[1]:
+                return known[1] < len(text)
+            if index < 1 or text[index - 1] == "\\":
+                return True
+            return index + self.skip_to_character(_DELIMITERS) < len(text)
+
         def scroll_whitespaces(self, idx: int = 0) -> int:
             start = self.index + idx
             if not 0 <= start < len(self.json_str):
@@ -471,26 +499,40 @@ def _without_comments(functions: dict[str, Any], body: str) -> Any:
 
 
 _RUNS: dict[Any, re.Pattern[str]] = {}
+_MEMBERS: set[re.Pattern[str]] = set()
+_COMMAS = re.compile(r"(?:\s*,(?=\s*,)){1,1000}")
+_NOTHING = re.compile(r"(?!)")
+_COMMA = r"|,(?!\s*(?:\Z|[}\"'“”`{\[]|\w[\w\-]*\s*:))"
 
 
-def _run(state: Any, context: Any) -> re.Pattern[str]:
+def _run(state: Any, parser: Any) -> tuple[re.Pattern[str], bool]:
     """Characters that are just appended here, and escapes whose meaning is the same everywhere.
 
-    In a span of low quotes, or while a container is open, each special character counts.
+    And whether no quote follows: then commas that can't part members belong to the string. In a
+    span of low quotes, or while a container is open, each special character counts.
     """
+    context = parser.context
     delimiter, missing = state.rstring_delimiter, state.missing_quotes
     place = context.current.name if context.current else ""
     listed = any(value.name == "ARRAY" for value in context.context)
     busy = len(delimiter) > 1 or state.pending_inline_container or state.inline_container_stack
-    key = (delimiter, missing, place, listed, bool(busy))
+    member = place == "OBJECT_VALUE" and not busy
+    quiet = member and not parser.quotes_follow()
+    key = (delimiter[0], missing, place, listed, bool(busy), quiet)
     found = _RUNS.get(key)
     if found is None:
         special = re.escape("".join(_SPECIAL)) if busy else _specials(delimiter, place, listed)
         special += "," if missing and listed else ""
         special += "\\s" if missing else ""
-        escapes = "" if busy else "|\\\\[ntrb\"']"
-        found = _RUNS[key] = re.compile(f"(?:[^{special}]+{escapes}){{1,1000}}")
-    return found
+        others = "" if busy else _ESCAPES
+        if quiet and not missing:  # braces that are closed belong to it, too
+            special += "{"
+            inside = f"(?:[^{special}]{others}{_COMMA}){{0,200}}"
+            others += rf"{_COMMA}|\{{{inside}\}}|\{{"
+        found = _RUNS[key] = re.compile(f"(?:[^{special}]+{others}){{1,1000}}")
+        if member and not missing:
+            _MEMBERS.add(found)
+    return found, quiet
 
 
 def _specials(delimiter: str, place: str, listed: bool) -> str:
@@ -507,6 +549,8 @@ def _specials(delimiter: str, place: str, listed: bool) -> str:
 def _meaning(run: str) -> str:
     """No backslash in it stands for itself."""
     if "\\" in run:
+        if "\\u" in run:
+            run = _UNICODE.sub(lambda found: chr(int(found[1], 16)), run)
         for escape, meaning in _ESCAPED.items():
             run = run.replace(escape, meaning)
         run = run.replace("\\", "")  # before quotes
@@ -517,20 +561,19 @@ _TARGETS: dict[Any, re.Pattern[str]] = {}
 
 
 def _targets(key: str | tuple[str, ...]) -> re.Pattern[str]:
-    """Any of them, or backslashes. The parser knows a dozen keys."""
+    """Any of them. The parser knows a dozen keys."""
     found = _TARGETS.get(key)
     if found is None:
-        found = _TARGETS[key] = re.compile("[" + re.escape("".join(key)) + "]|\\\\+")
+        found = _TARGETS[key] = re.compile("[" + re.escape("".join(key)) + "]")
     return found
 
 
 def _unescaped(targets: re.Pattern[str], text: str, start: int) -> int:
     """Where the first of the targets is that no odd number of backslashes precedes, or the end."""
-    escaped = -1
     for found in targets.finditer(text, start):
-        at, end = found.span()
-        if text[at] == "\\":
-            escaped = end if (end - at) % 2 else -1
-        elif at != escaped:
+        at = before = found.start()
+        while before > start and text[before - 1] == "\\":
+            before -= 1
+        if (at - before) % 2 == 0:
             return at
     return len(text)

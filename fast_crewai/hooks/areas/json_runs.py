@@ -71,7 +71,7 @@ class Runs:
     def _read(self, at: int, end: int, deepest: int) -> list[Any] | None:
         chunk = f"[{self.text[at:end]}]"
         try:
-            found, behind = self._decoder.scan_once(chunk, 0)
+            found, behind = self._decoder.scan_once(chunk, 0)  # type: ignore[attr-defined]
         except (StopIteration, ValueError, Declined, RecursionError):
             return None
         if behind != len(chunk):
