@@ -22,7 +22,7 @@ from strategies.routes import case_for
 import fast_crewai
 from fast_crewai import engine
 
-MODEL_OUTPUT = ["agents.react-parser", "tools.input", "tasks.partial-json"]
+MODEL_OUTPUT = ["agents.react-parser", "agents.react-repair", "tools.input", "tasks.partial-json"]
 BATCH = settings(
     max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )

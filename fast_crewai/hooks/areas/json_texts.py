@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 from fast_crewai._core import Declined
+from fast_crewai.hooks.areas.json_runs import Runs
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*(?=[ \t\r\n]*:)")
@@ -13,10 +15,15 @@ _QUOTED = {
     '"': re.compile(r'"([^"\\\x00-\x1f\x7f-\xa0\u2028\u2029]*)'),
     "'": re.compile(r"'([^'\\\x00-\x1f\x7f-\xa0\u2028\u2029]*)"),
 }
+_ESCAPES = {
+    quote: re.compile(f"(?:\\\\.{found.pattern[1:]}){{1,1000}}", re.DOTALL)
+    for quote, found in _QUOTED.items()
+}
 _END = r"(?=[ \t\r\n,\]}])"
 _NUMBER = re.compile(rf"-?(?:0|[1-9][0-9]{{0,99}})(\.[0-9]+)?([eE][+-]?[0-9]+)?{_END}")
 _WORD = re.compile(rf"(?:true|false|null){_END}")
 _WORDS = {"true": True, "false": False, "null": None}
+_ODD = r"[\\\x7f-\xa0\u2028\u2029]|[0-9]{100}"  # what isn't read below
 _DEEPEST = 20  # json5 takes a dozen frames for each level
 
 
@@ -57,6 +64,7 @@ class _Json5:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
+        self._runs = Runs(text, _ODD, distinct=False)
 
     def read(self, position: int) -> dict[str, Any]:
         self._at = position
@@ -96,14 +104,19 @@ class _Json5:
         return _WORDS[found[0]]
 
     def _string(self, quote: str) -> str:
-        found = _QUOTED[quote].match(self._text, self._at)
-        assert found is not None
-        self._at = found.end() + 1
-        if found.end() == len(self._text):
+        text, start = self._text, self._at + 1
+        found = _QUOTED[quote].match(text, self._at)
+        while found is not None:
+            end = found.end()
+            found = _ESCAPES[quote].match(text, end)
+        # Whatever its escapes mean: no quote behind the last of them.
+        if end == len(text) or (text[end] == "\\" and end + 1 == len(text)):
             raise ValueError("a string without an end")
-        if self._text[found.end()] != quote:
+        if text[end] != quote:
             raise Declined("an unusual character in a string")
-        return found[1]
+        self._at = end + 1
+        inside = text[start:end]
+        return _unescaped(quote, inside) if "\\" in inside else inside
 
     def _object(self, depth: int) -> dict[str, Any]:
         made: dict[str, Any] = {}
@@ -132,6 +145,12 @@ class _Json5:
             if self._needed() == "]":
                 self._at += 1
                 return made
+            known = len(made)
+            for found, end in self._runs.chunks(self._at, _DEEPEST - depth):
+                made += found
+                self._at = end + 1
+            if len(made) > known:
+                continue
             made.append(self._value(depth))
             self._separator("]")
 
@@ -141,3 +160,11 @@ class _Json5:
             self._at += 1
         elif character != end:
             raise Declined("no comma")
+
+
+def _unescaped(quote: str, inside: str) -> str:
+    """What JSON reads as JSON5 does. Raises Declined for the rest."""
+    known = set(re.findall(r"\\(.)", inside, re.DOTALL)) <= set('nrtbf"\\/')
+    if quote != '"' or not known:
+        raise Declined("an unusual escape")
+    return json.loads(f'"{inside}"')  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import threading
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas import json_repairing
+from fast_crewai.hooks.areas.json_repairing import Repairing
 from fast_crewai.hooks.areas.json_texts import json5_object, span
 from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.route import Route, Site
@@ -31,30 +33,13 @@ def _partial_json(site: Site) -> Callable[..., Any]:
     )
 
 
-class _Repair:
-    """``repair_json(text, skip_json_loads=True)``; long texts with our steps."""
-
-    def __init__(self) -> None:
-        self._faster: Callable[[str], str] | None = None
-
-    def __call__(self, repair: Any, text: str) -> Any:
-        if len(text) >= json_repairing.WORTH:
-            try:
-                if self._faster is None:
-                    self._faster = json_repairing.repairing(repair)
-                if self._faster is not None:
-                    return self._faster(text)
-            except Exception:  # the original's to raise
-                pass
-        return repair(text, skip_json_loads=True)
-
-
 class _Repaired(threading.local):
     """A text and its repair, between CrewAI's two requests for it."""
 
     text: str | None = None
     result: Any = None
     read: tuple[str, Any] | None = None  # a text, and what json5 will make of it
+    cut: tuple[str, SyntaxError] | None = None  # a text cut off, and the error made up for it
 
 
 def _validate_tool_input(site: Site) -> Callable[..., Any]:
@@ -65,10 +50,30 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
         names["json5"].loads,
         json.loads,
     )
+    literal_eval = ast.literal_eval
     kept = _Repaired()
-    repaired = _Repair()
+    repaired = Repairing()
+
+    def literal(module: Any, text: Any) -> Any:
+        """An object that is cut off is no literal: Python would parse all of it to find out."""
+        kept.cut = None
+        if module is ast and module.literal_eval is literal_eval and _is_cut_off(text):
+            error = SyntaxError("a bracket or a string was never closed")
+            kept.cut = text, error
+            raise error
+        return module.literal_eval(text)
 
     def first(repair: Any, text: Any) -> Any:
+        cut = kept.cut
+        if cut is None or cut[0] is not text:
+            return tried(repair, text)
+        try:
+            return tried(repair, text)
+        except Exception as error:
+            _in_the_context_of_the_literals_error(error, cut[1], literal_eval, text)
+            raise
+
+    def tried(repair: Any, text: Any) -> Any:
         """CrewAI throws this result away; what counts is whether it raises."""
         kept.text = kept.read = None
         if repair is not expected or type(text) is not str or json.loads is not decode:
@@ -77,14 +82,14 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
             return decode(text)
         except ValueError:
             pass
-        if names["json5"] is json5 and json5.loads is loads:
+        if kept.cut is None and names["json5"] is json5 and json5.loads is loads:
             try:
                 kept.read = text, json5_object(text)
             except Exception:  # then CrewAI needs the repair
                 pass
             else:
                 return None
-        result = repaired(repair, text)
+        result = repaired(repair, text, skip_json_loads=True)
         kept.text, kept.result = text, result
         return result
 
@@ -94,14 +99,17 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
         if known is not None and known is text and repair is expected:
             return result
         if repair is expected and type(text) is str:
-            return repaired(repair, text)
+            return repaired(repair, text, skip_json_loads=True)
         return repair(text, skip_json_loads=True)
 
     def read(module: Any, text: Any) -> Any:
         known, kept.read = kept.read, None
+        cut, kept.cut = kept.cut, None
         if module is json5 and module.loads is loads and type(text) is str:
             if known is not None and known[0] is text:
                 return known[1]
+            if cut is not None and cut[0] is text:
+                raise ValueError("cut off")
             try:
                 return json5_object(text)
             except Declined:
@@ -111,12 +119,47 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
     return recompiled(
         site.original,
         {
+            "ast.literal_eval(tool_input)": "_fc_literal(ast, tool_input)",
             "repair_json(tool_input)": "_fc_first(repair_json, tool_input)",
             "repair_json(tool_input, skip_json_loads=True)": "_fc_again(repair_json, tool_input)",
             "json5.loads(tool_input)": "_fc_read(json5, tool_input)",
         },
-        {"_fc_first": first, "_fc_again": again, "_fc_read": read},
+        {"_fc_literal": literal, "_fc_first": first, "_fc_again": again, "_fc_read": read},
     )
+
+
+def _is_cut_off(text: Any) -> bool:
+    """Whether it surely is. Backslashes could make Python warn before it finds the end."""
+    if not (
+        type(text) is str
+        and len(text) >= json_repairing.WORTH
+        and text.lstrip(" \t\r\n").startswith("{")
+        and not text.rstrip().endswith("}")
+        and "\\" not in text
+    ):
+        return False
+    try:
+        json5_object(text)
+    except Declined:
+        return False
+    except ValueError:
+        return True
+    return False
+
+
+def _in_the_context_of_the_literals_error(
+    error: BaseException, made_up: SyntaxError, literal_eval: Any, text: str
+) -> None:
+    """``error`` was raised while ``made_up`` was handled: in its stead, what Python says."""
+    try:
+        literal_eval(text)
+    except (ValueError, SyntaxError) as found:
+        found.__context__ = made_up.__context__
+        link: BaseException | None = error
+        while link is not None and link.__context__ is not made_up:
+            link = link.__context__
+        if link is not None:
+            link.__context__ = found
 
 
 TOOL_INPUT = Route(

@@ -5,6 +5,10 @@ from unittest import mock
 from crewai.agents import parser
 from hypothesis import strategies as st
 
+from fast_crewai.hooks.areas import json_repairing
+from strategies import model_texts
+from strategies.data import outcome
+
 WORDS = [
     "Thought:", "Action", "Action:", "Action Input:", "Action Input", "Input", "Input:",
     "Final Answer:", "Final Answer", "Observation:", "action:", "Actio", ":", "\n", "\n", "\n\n",
@@ -52,3 +56,33 @@ def observe(function, example):
         return "error", error.error, str(error), error.__cause__, error.__context__
     assert result.text is text
     return type(result), vars(result), {key: type(value) for key, value in vars(result).items()}
+
+
+_given = model_texts.texts | st.randoms(use_true_random=False).map(model_texts.spoilt)
+tool_inputs = st.tuples(
+    _given
+    | _given.map("[{}]".format)
+    | _given.map('"""{}"""'.format)
+    | st.sampled_from(["", "[]", "plain words", '""']),
+    st.sampled_from([*["plain"] * 4, *["long"] * 12, "patched", "repair", "verdict"]),
+)
+
+
+def repaired(function, example):
+    """The repaired input, with every call of ``repair_json`` where that is patched."""
+    text, kind = example
+    calls = []
+
+    def repair(*arguments, **options):
+        calls.append((arguments, options))
+        return repair_json(*arguments, **options)
+
+    repair_json = parser.repair_json
+    patch = {
+        "long": mock.patch.object(json_repairing, "WORTH", 0),
+        "repair": mock.patch.object(parser, "repair_json", repair),
+        "patched": mock.patch.object(parser, "repair_json", lambda given: f"<{given}>"),
+        "verdict": mock.patch.object(parser, "UNABLE_TO_REPAIR_JSON_RESULTS", ['{"a": 1}']),
+    }
+    with patch.get(kind, mock.MagicMock()):
+        return outcome(function, text), calls

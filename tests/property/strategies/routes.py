@@ -134,6 +134,7 @@ def case_for(route: str, owner: Any) -> Case:
         ),
         "agents.user-data": Case(user_data.examples, user_data.observe),
         "agents.react-parser": Case(react.answers, react.observe),
+        "agents.react-repair": Case(react.tool_inputs, react.repaired),
         "agents.executor-state": Case(
             executors.steps,
             lambda function, todo: executors.program(function, todo, owner),
