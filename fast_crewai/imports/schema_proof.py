@@ -47,8 +47,13 @@ def look(folder: Path) -> Found:
     found.problem = _unsuitable() or _locate(folder, found)
     if found.problem is not None:
         return found
+    try:
+        state = _state((*found.files, *found.others))
+    except FileNotFoundError:
+        found.problem = "CrewAI's code differs from every version that it was proven on"
+        return found
     stored = store.read(found.mark)
-    if stored is not None and stored["state"] == _state((*found.files, *found.others)):
+    if stored is not None and stored["state"] == state:
         found.problem = stored["problem"]
         found.allowed = frozenset(stored["allowed"]) - manifest.AT_ONCE
         return found

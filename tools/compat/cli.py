@@ -19,7 +19,7 @@ from oracle.results import write_json
 from oracle.workplace import Workplace, default_work
 
 import compat
-from compat import environments, programs, runner
+from compat import environments, imports, programs, runner
 from compat.programs import Program
 
 _SHOWN = 40  # lines of a difference
@@ -44,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.command == "matrix":
         return _matrix(parser, given.crewai, given.jobs, given.work)
+    if given.command == "imports":
+        return 0 if imports.show(given.crewai or [None]) else 1
     known = programs.load_all(
         programs.FOLDER if given.command == "list" else given.programs.resolve()
     )
@@ -83,6 +85,10 @@ def _parser() -> argparse.ArgumentParser:
         default=default_work(),
         metavar="FOLDER",
         help="the oracle's, whose report shows the results (default: the user's cache)",
+    )
+    of_imports = commands.add_parser("imports", help="which parts of the import are accelerated")
+    of_imports.add_argument(
+        "--crewai", nargs="+", metavar="VERSION", help="in environments with these versions"
     )
     for command in (run, matrix):
         command.add_argument("--jobs", type=int, default=2, help="programs at once (default: 2)")
