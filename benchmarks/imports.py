@@ -41,6 +41,19 @@ def command(*arguments):
         main(arguments, standalone_mode=False)
     return out.getvalue()
 """
+MEMORY = (
+    CREW
+    + """
+import tempfile
+from crewai import Memory
+with tempfile.TemporaryDirectory() as folder:
+    fake = Fake(model="fake")
+    memory = Memory(llm=fake, storage=folder, embedder=lambda texts: [[1.0, 2.0] for _ in texts])
+    memory.remember("A fact.", scope="/facts", categories=["fact"], importance=0.5)
+    answer = [match.record.content for match in memory.recall("A fact?", depth="shallow")]
+    memory.close()
+"""
+)
 PROGRAMS = {
     "import": "import crewai\nanswer = sorted(crewai.__all__)\n",
     "kickoff": CREW
@@ -56,12 +69,12 @@ agent = Agent(role="r", goal="g", backstory="b", llm=LLM("gpt-4o", api_key="none
 task = Task(description="d {x}", expected_output="e", agent=agent)
 answer = [type(agent.llm).__name__, len(Crew(agents=[agent], tasks=[task]).tasks)]
 """,
-    "memory": "from crewai import Memory\nanswer = sorted(Memory.model_fields)\n",
-    "tools": "import crewai, crewai_tools\nanswer = sorted(crewai_tools.__all__)\n",
+    "memory": MEMORY,
+    "tools, memory": MEMORY + "import crewai_tools\nanswer += sorted(crewai_tools.__all__)\n",
     "cli --help": COMMAND + "answer = command('--help')\n",
     "cli version": COMMAND + "answer = command('version')\n",
 }
-NEEDS = {"tools": "crewai_tools", "cli --help": "crewai_cli", "cli version": "crewai_cli"}
+NEEDS = {"tools, memory": "crewai_tools", "cli --help": "crewai_cli", "cli version": "crewai_cli"}
 START = {"off": "", "on": "from fast_crewai import finder; finder.start()\n"}
 
 
