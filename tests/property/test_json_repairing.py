@@ -53,6 +53,9 @@ def check(text):
 @example('{"a": "', "word " * 400)
 @example('{"a": "', "\\" * 401 + '", "b": 1}')
 @example('{"a": "', "x\\n" * 100 + '"b", }')
+@example('{"a": "', '{x \\"}')
+@example('{"a": "', "{x \\u0022} ```")
+@example('{"a": "', "x, {y\\n, z} ```")
 @example('{"a": "', "{b} }{ }, {c}} d, e} f")
 @example('{"a": "', 'b, c\\\\\\" d, e\\\\" f, "g": 1')
 def test_repairs_are_equal(prefix, text):
@@ -238,7 +241,8 @@ def test_prose_that_is_cut_off_or_quoted_later_is_equal(seed):
         start = random.choice(
             ['{"a": "', "{'a': '", '{"a": b', '{"k": ["', '[{"a": "', '{"a', "{“a”: “"]
         )
-        prose = "".join(random.choice(_PROSE) for _ in range(random.randrange(25)))
+        few = random.sample(_PROSE, random.randrange(2, 8))  # so that they meet
+        prose = "".join(random.choice(few) for _ in range(random.randrange(25)))
         check(
             start + prose + random.choice(["", "", "", '"', "'", '", "b": 1}', '"}', '": "c"', "}"])
         )

@@ -527,7 +527,8 @@ def _run(state: Any, parser: Any) -> tuple[re.Pattern[str], bool]:
         others = "" if busy else _ESCAPES
         if quiet and not missing:  # braces that are closed belong to it, too
             special += "{"
-            inside = f"(?:[^{special}]{others}{_COMMA}){{0,200}}"
+            # A quote in front of a closing brace would count.
+            inside = f"(?:[^{special}]|\\\\[ntrb]{_COMMA}){{0,200}}"
             others += rf"{_COMMA}|\{{{inside}\}}|\{{"
         found = _RUNS[key] = re.compile(f"(?:[^{special}]+{others}){{1,1000}}")
         if member and not missing:
