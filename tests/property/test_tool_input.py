@@ -57,3 +57,42 @@ def test_a_failing_repair_is_crewais_to_report():
         ):
             with pytest.raises(LookupError, match="no"):
                 read('{"a": true', function)
+
+
+LONG = '{"a": [' + '{"b": true, "c": "d"}, ' * 60 + '{"b'
+
+
+def chain(function):
+    """What is raised, and in the context of what."""
+    seen = []
+    try:
+        read(LONG, function)
+    except LookupError as error:
+        found = error
+        while found is not None:
+            seen.append((type(found), str(found)))
+            found = found.__context__
+    return seen
+
+
+def test_a_failing_repair_is_raised_in_the_context_of_pythons_word_on_the_literal():
+    with mock.patch.object(JSONParser, "parse", side_effect=LookupError("no")):
+        ours, theirs = chain(None), chain(ToolUsage._validate_tool_input.__wrapped__)
+    assert ours == theirs
+    assert [kind for kind, _ in ours] == [LookupError, SyntaxError]
+    with mock.patch.object(JSONParser, "parse", side_effect=LookupError("no")):
+        try:
+            raise OSError("before")
+        except OSError:
+            assert chain(None) == [*theirs, (OSError, "before")]
+
+
+def test_python_is_not_asked_whether_what_is_cut_off_is_a_literal():
+    with mock.patch("ast.parse", side_effect=AssertionError):
+        found = read(LONG)
+        for text in (LONG + "}", LONG.replace("d", "\\d"), "(" + LONG, LONG[:900]):
+            with pytest.raises(AssertionError):
+                read(text)
+    assert found == read(LONG, ToolUsage._validate_tool_input.__wrapped__)
+    with mock.patch("ast.literal_eval", return_value={"is": "patched"}):
+        assert read(LONG) == {"is": "patched"}
