@@ -26,6 +26,7 @@ __all__ = [
     "find_triggered_in",
     "find_triggered_methods",
     "interpolate",
+    "json_text",
     "jsonb_of",
     "rows_to_decode",
     "sanitize_tool_name",
@@ -55,6 +56,12 @@ class Guard:
         function. Reads attributes as Python does: the instance, its class, `__getattr__`.
 
         Raises Declined("overridden: NAME") if one isn't, or reading it raises."""
+
+def json_text(value: Any) -> str:
+    """What `json.dumps(value)` returns.
+
+    Raises Declined unless all of it is of the exact types None, bool, int (64 bits), float, str
+    without lone surrogates, list, and dict with such keys, nested up to 100 levels."""
 
 def rows_to_decode(rows: list[Any], columns: list[int]) -> list[Any]:
     """Those of the `rows` (tuples) in which not every one of the `columns` holds a str that

@@ -37,6 +37,8 @@ mod _core {
     #[pymodule_export]
     use crate::json::serializable::to_serializable;
     #[pymodule_export]
+    use crate::json::write::json_text;
+    #[pymodule_export]
     use crate::memory::python::{MemoryMirror, cosine_similarity};
     #[pymodule_export]
     use crate::message::python::{AgentMessage, deserialize_messages, serialize_messages};

@@ -6,3 +6,5 @@ pub mod plain;
 pub mod python;
 #[cfg(feature = "python")]
 pub mod serializable;
+#[cfg(feature = "python")]
+pub mod write;

@@ -1,5 +1,6 @@
 """`_core.to_serializable` against CrewAI's own."""
 
+import json
 from collections import Counter, OrderedDict
 
 import pytest
@@ -167,3 +168,44 @@ def test_errors_of_the_users_code_pass_through(armed):
 def test_great_depth_is_an_error_of_pythons():
     with pytest.raises(RecursionError):
         fast(deep(100_000), None, 0)
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.text(st.characters(codec=None, categories=None, max_codepoint=0x17F))
+    | st.sampled_from(["\x7f\x80", "\ud800", "\U0001f600", "\u2028", 2**63, -(2**63), 1e16, -0.0]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+def test_texts_like_json_dumps():
+    @SETTINGS
+    @given(PLAIN | trees)
+    @example(deep(100))
+    @example(OrderedDict(a=1))
+    @example({1: 2, None: 3})
+    @example([Text("x"), ()])
+    def check(value):
+        try:
+            found = _core.json_text(value)
+        except _core.Declined as error:
+            assert len(str(error)) < 60
+        else:
+            assert found == json.dumps(value)
+
+    check()
+
+
+def test_what_has_a_text():
+    value = {"a": [None, True, False, -5, 2.5, float("inf"), 'é\n"\\'], "b": {}, "c": []}
+    assert _core.json_text(value) == json.dumps(value)
+    assert _core.json_text(deep(99)) == json.dumps(deep(99))
+    loop = []
+    loop.append(loop)
+    for odd in (2**63, "\ud800", {1: 2}, (), Text("x"), deep(100), loop, {"a": object()}):
+        with pytest.raises(_core.Declined):
+            _core.json_text(odd)

@@ -10,10 +10,13 @@ import json
 import marshal
 import uuid
 from datetime import datetime, timezone
+from operator import is_
 from typing import Any
 from weakref import WeakKeyDictionary
 
-_encode = json.JSONEncoder().encode  # as json.dumps with no options
+from fast_crewai import _core
+
+_encode_any = json.JSONEncoder().encode  # as json.dumps with no options
 _quoted = json.encoder.encode_basestring_ascii
 
 _FINAL = frozenset({str, int, float, bool, type(None), uuid.UUID})
@@ -138,7 +141,7 @@ class RecordText:
             and kept.shape is shape
             and kept.names == names
             and kept.changeable == content
-            and all(map(_same, kept.values, plain))
+            and all(map(is_, kept.values, plain))
         ):
             return kept
         kept = _Kept()
@@ -180,8 +183,12 @@ class RecordText:
         return _encode(dumped)
 
 
-def _same(one: object, other: object) -> bool:
-    return one is other
+def _encode(value: Any) -> str:
+    try:
+        return _core.json_text(value)
+    except (_core.Declined, _core.CoreError):
+        pass
+    return _encode_any(value)
 
 
 def _content(values: list[Any]) -> bytes | None:
