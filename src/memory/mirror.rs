@@ -1,6 +1,7 @@
 //! A table of memories in RAM: vectors side by side, and the texts that make a record.
 
 use super::distance::{Kernel, TOGETHER};
+use super::summary::Parts;
 use crate::errors::{Result, declined};
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -77,7 +78,8 @@ pub struct Mirror {
     ambiguous: bool,
     shared: Shared,
     /// Changes with what the slots hold.
-    state: u64,
+    pub(super) state: u64,
+    pub(super) parts: Parts,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -135,6 +137,7 @@ impl Mirror {
             ambiguous: false,
             shared: Shared::default(),
             state: 0,
+            parts: Parts::default(),
         }
     }
 

@@ -2,8 +2,9 @@
 
 use super::mirror::{Mirror, Row, Text};
 use super::texts::{is_dict, is_time, labels};
-use crate::errors::{Result, declined};
+use crate::errors::{Result, declined, internal};
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
 
 /// Of all rows whose scope begins in one way; each text once, in no order.
 #[derive(Debug, Default)]
@@ -21,42 +22,113 @@ fn is_under(row: &Row, prefix: Option<&str>) -> bool {
     prefix.is_none_or(|prefix| row.scope.starts_with(prefix))
 }
 
+/// Of the rows of one scope.
+#[derive(Debug)]
+struct Part {
+    scope: Text,
+    rows: usize,
+    /// All times are as Python writes them, so their texts are in the order of the times.
+    timely: bool,
+    oldest: Text,
+    newest: Text,
+    labels: HashSet<String>,
+    others: Vec<Text>,
+    /// Addresses of the texts.
+    categories: HashSet<usize>,
+}
+
+/// The parts at a state of the mirror's, made when they are first asked for.
+#[derive(Default)]
+pub struct Parts {
+    known: Mutex<Option<(u64, Arc<Vec<Part>>)>>,
+}
+
+impl Part {
+    fn new(row: &Row) -> Part {
+        Part {
+            scope: row.scope.clone(),
+            rows: 0,
+            timely: true,
+            oldest: row.created.clone(),
+            newest: row.created.clone(),
+            labels: HashSet::new(),
+            others: Vec::new(),
+            categories: HashSet::new(),
+        }
+    }
+
+    fn add(&mut self, row: &Row) {
+        self.rows += 1;
+        self.timely &= is_time(&row.created);
+        // Equal texts are one.
+        if self.categories.insert(row.categories.as_ptr().addr()) {
+            match labels(&row.categories) {
+                Some(labels) => self.labels.extend(labels),
+                None => self.others.push(row.categories.clone()),
+            }
+        }
+        if row.created < self.oldest {
+            self.oldest = row.created.clone();
+        }
+        if row.created > self.newest {
+            self.newest = row.created.clone();
+        }
+    }
+}
+
 impl Mirror {
     /// Declined if there are `most` rows or more, or a time isn't as Python writes it.
     pub fn summary(&self, prefix: Option<&str>, most: usize) -> Result<Summary> {
+        let parts = self.parts()?;
         let mut found = Summary::default();
-        let (mut scopes, mut categories) = (HashSet::new(), HashSet::new());
-        let mut known = HashSet::new();
-        let (mut oldest, mut newest): (Option<&Text>, Option<&Text>) = (None, None);
-        for row in self.rows().filter(|row| is_under(row, prefix)) {
-            found.rows += 1;
+        let (mut known, mut others) = (HashSet::new(), HashSet::new());
+        let starts = |part: &&Part| prefix.is_none_or(|prefix| part.scope.starts_with(prefix));
+        for part in parts.iter().filter(starts) {
+            found.rows += part.rows;
             if found.rows >= most {
                 return declined("more rows than one scan reads");
             }
-            // Equal texts are one.
-            if scopes.insert(row.scope.as_ptr()) {
-                found.scopes.push(row.scope.clone());
-            }
-            if categories.insert(row.categories.as_ptr()) {
-                match labels(&row.categories) {
-                    Some(labels) => known.extend(labels),
-                    None => found.others.push(row.categories.clone()),
-                }
-            }
-            if !is_time(&row.created) {
+            if !part.timely {
                 return declined("a time of another form");
             }
-            // Texts of this form are in the order of their times.
-            if oldest.is_none_or(|oldest| row.created < *oldest) {
-                oldest = Some(&row.created);
+            found.scopes.push(part.scope.clone());
+            known.extend(&part.labels);
+            others.extend(&part.others);
+            if found
+                .oldest
+                .as_ref()
+                .is_none_or(|oldest| part.oldest < *oldest)
+            {
+                found.oldest = Some(part.oldest.clone());
             }
-            if newest.is_none_or(|newest| row.created > *newest) {
-                newest = Some(&row.created);
+            if found
+                .newest
+                .as_ref()
+                .is_none_or(|newest| part.newest > *newest)
+            {
+                found.newest = Some(part.newest.clone());
             }
         }
-        (found.oldest, found.newest) = (oldest.cloned(), newest.cloned());
-        found.labels = known.into_iter().collect();
+        found.labels = known.into_iter().cloned().collect();
+        found.others = others.into_iter().cloned().collect();
         Ok(found)
+    }
+
+    fn parts(&self) -> Result<Arc<Vec<Part>>> {
+        let mut kept = self.parts.known.lock().or_else(|_| internal("poisoned"))?;
+        if let Some((state, parts)) = &*kept
+            && *state == self.state
+        {
+            return Ok(parts.clone());
+        }
+        let mut parts: HashMap<*const u8, Part> = HashMap::new();
+        for row in self.rows() {
+            let part = parts.entry(row.scope.as_ptr());
+            part.or_insert_with(|| Part::new(row)).add(row);
+        }
+        let parts = Arc::new(parts.into_values().collect::<Vec<_>>());
+        *kept = Some((self.state, parts.clone()));
+        Ok(parts)
     }
 
     /// The ids of the rows whose scope begins in one way, and that have one of the labels.
