@@ -78,7 +78,7 @@ def records(first: int, last: int, size: int) -> list[Any]:
     made = []
     for number in range(first, last):
         chance = Random(number)
-        when = datetime(2026, 11, 1) - timedelta(seconds=chance.randrange(90 * 86_400))
+        when = datetime(2026, 11, 1) - timedelta(microseconds=chance.randrange(90 * 86_400 * 10**6))
         made.append(
             MemoryRecord(
                 id=f"{number:08x}-0000-4000-8000-{chance.getrandbits(48):012x}",
