@@ -334,11 +334,18 @@ class MemoryMirror:
 
     def summary(
         self, prefix: str | None, most: int
-    ) -> tuple[int, list[str], list[str], str | None, str | None]:
-        """How many rows have a scope that starts with `prefix`; their scopes and categories (each
-        text once, in no order), the oldest and the newest `created_at`.
+    ) -> tuple[int, list[str], list[str], list[str], str | None, str | None]:
+        """How many rows have a scope that starts with `prefix`; their scopes, labels, and those
+        categories that are more than a JSON list of strings (each text once, in no
+        order); the oldest and the newest `created_at`.
 
         Raises Declined if these are `most` rows or more, or a time is not in Python's own form."""
+
+    def labelled(self, prefix: str | None, labels: list[str]) -> list[str]:
+        """The ids of the rows whose scope starts with `prefix` and that have one of the labels, in
+        no order.
+
+        Raises Declined unless all rows whose scope starts with it are known to make records."""
 
     def newest(self, prefix: str | None, offset: int, size: int) -> list[tuple[Any, ...]]:
         """`size` rows, as `search` gives them, after the `offset` newest by `created_at`, of those
@@ -354,7 +361,7 @@ class MemoryMirror:
         those of Lance's flat search to the bit.
 
         A row is (id, content, scope, categories, metadata, importance, created_at, last_accessed,
-        source, private, vector as native f32, row id).
+        source, private, vector as a list of floats, row id).
 
         Raises Declined for a query that isn't a list of exact finite floats (up to 1e15) of the
         right length."""

@@ -1,17 +1,12 @@
 //! Rows by the time of their creation.
 
-use super::mirror::{Mirror, Row};
+use super::mirror::{Mirror, Row, Rows};
 use crate::errors::{Result, declined};
 
 impl Mirror {
     /// `size` rows after the `offset` newest, newest first, of those whose scope begins in one way.
     /// Declined if texts are equal: which of them comes first is Lance's own matter.
-    pub fn newest(
-        &self,
-        prefix: Option<&str>,
-        offset: usize,
-        size: usize,
-    ) -> Result<(Vec<Row>, Vec<Vec<f32>>)> {
+    pub fn newest(&self, prefix: Option<&str>, offset: usize, size: usize) -> Result<Rows> {
         let mut found: Vec<(u32, &Row)> = self
             .numbered()
             .filter(|(_, row)| prefix.is_none_or(|prefix| row.scope.starts_with(prefix)))
@@ -29,8 +24,6 @@ impl Mirror {
             return declined("equal times");
         }
         let wanted = found.iter().skip(offset).take(size);
-        Ok(wanted
-            .map(|&(number, row)| (row.clone(), self.vector(number).to_vec()))
-            .unzip())
+        Ok(self.taken(wanted.map(|&(number, _)| number)))
     }
 }

@@ -1,6 +1,7 @@
 //! A table of memories in RAM: vectors side by side, and the texts that make a record.
 
 use super::distance::{Kernel, TOGETHER};
+use super::summary::Parts;
 use crate::errors::{Result, declined};
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -50,12 +51,18 @@ impl Shared {
     }
 }
 
+/// Rows with their vectors. While `state` is the same, equal slots have equal vectors.
+#[derive(Default)]
+pub struct Rows {
+    pub state: u64,
+    pub rows: Vec<(u32, Row, Vec<f32>)>,
+}
+
 /// What a search found: for each task (index into `rows`, distance), nearest first.
 #[derive(Default)]
 pub struct Found {
     pub tasks: Vec<Vec<(u32, f32)>>,
-    pub rows: Vec<Row>,
-    pub vectors: Vec<Vec<f32>>,
+    pub rows: Rows,
 }
 
 pub struct Mirror {
@@ -70,6 +77,9 @@ pub struct Mirror {
     /// Two rows have one id: changes by id can't be followed.
     ambiguous: bool,
     shared: Shared,
+    /// Changes with what the slots hold.
+    pub(super) state: u64,
+    pub(super) parts: Parts,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -126,6 +136,8 @@ impl Mirror {
             by_id: HashMap::new(),
             ambiguous: false,
             shared: Shared::default(),
+            state: 0,
+            parts: Parts::default(),
         }
     }
 
@@ -184,6 +196,7 @@ impl Mirror {
             self.ambiguous = true;
         }
         self.slots[number as usize] = Some(Slot { row, scope });
+        self.state += 1;
         Ok(())
     }
 
@@ -230,6 +243,7 @@ impl Mirror {
 
     /// Forget the rows of these ids.
     pub fn remove(&mut self, ids: &[String]) {
+        self.state += 1;
         for id in ids {
             if let Some(number) = self.by_id.remove(id.as_str()) {
                 self.slots[number as usize] = None;
@@ -305,23 +319,30 @@ impl Mirror {
 
     fn collect(&self, nearest: Vec<Nearest>) -> Found {
         let mut found = Found::default();
+        let mut slots = Vec::new();
         let mut places: HashMap<u32, u32> = HashMap::new();
         for task in nearest {
             let mut hits = Vec::with_capacity(task.heap.len());
             for hit in task.heap.into_sorted_vec() {
-                let Some(row) = self.row(hit.slot) else {
-                    continue;
-                };
                 let place = *places.entry(hit.slot).or_insert_with(|| {
-                    found.rows.push(row.clone());
-                    found.vectors.push(self.vector(hit.slot).to_vec());
-                    found.rows.len() as u32 - 1
+                    slots.push(hit.slot);
+                    slots.len() as u32 - 1
                 });
                 hits.push((place, hit.distance));
             }
             found.tasks.push(hits);
         }
+        found.rows = self.taken(slots.into_iter());
         found
+    }
+
+    /// The rows in these slots, which are not empty.
+    pub fn taken(&self, slots: impl Iterator<Item = u32>) -> Rows {
+        let row = |slot| Some((slot, self.row(slot)?.clone(), self.vector(slot).to_vec()));
+        Rows {
+            state: self.state,
+            rows: slots.filter_map(row).collect(),
+        }
     }
 
     pub fn rows(&self) -> impl Iterator<Item = &Row> {

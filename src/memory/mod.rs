@@ -1,9 +1,12 @@
 //! CrewAI's memory: a table's vectors and texts in RAM, searched as Lance searches them.
 
 pub mod distance;
+#[cfg(feature = "python")]
+mod kept;
 mod listing;
 pub mod mirror;
 #[cfg(feature = "python")]
 pub mod python;
 pub mod similarity;
 mod summary;
+mod texts;

@@ -1,6 +1,7 @@
 //! Python edge of the memory functions.
 
-use super::mirror::{Found, Mirror, Row, Text};
+use super::kept::Kept;
+use super::mirror::{Mirror, Row, Rows, Text};
 use super::similarity::Sum;
 use crate::errors::{Result, declined, guarded, internal};
 use pyo3::prelude::*;
@@ -14,6 +15,7 @@ type Summarized = (
     usize,
     Vec<String>,
     Vec<String>,
+    Vec<String>,
     Option<String>,
     Option<String>,
 );
@@ -24,6 +26,7 @@ const BAD: &str = "columns of different lengths";
 pub struct MemoryMirror {
     mirror: RwLock<Mirror>,
     dim: usize,
+    kept: Kept,
 }
 
 #[pymethods]
@@ -36,6 +39,7 @@ impl MemoryMirror {
         Ok(MemoryMirror {
             mirror: RwLock::new(Mirror::new(dim)),
             dim,
+            kept: Kept::default(),
         })
     }
 
@@ -102,22 +106,38 @@ impl MemoryMirror {
         })
     }
 
-    /// (rows, scopes, categories, oldest, newest) under a prefix
+    /// (rows, scopes, labels, other categories, oldest, newest) under a prefix
     fn summary(&self, py: Python<'_>, prefix: Option<String>, most: usize) -> Result<Summarized> {
         guarded(|| {
             let found = py.detach(|| {
                 let mirror = self.mirror.read().or_else(|_| internal("poisoned"))?;
                 mirror.summary(prefix.as_deref(), most)
             })?;
-            let owned = |texts: Vec<Text>| texts.iter().map(|text| text.to_string()).collect();
             let time = |text: Option<Text>| text.map(|text| text.to_string());
             Ok((
                 found.rows,
                 owned(found.scopes),
-                owned(found.categories),
+                found.labels,
+                owned(found.others),
                 time(found.oldest),
                 time(found.newest),
             ))
+        })
+    }
+
+    /// Ids of rows under a prefix that have one of the labels
+    fn labelled(
+        &self,
+        py: Python<'_>,
+        prefix: Option<String>,
+        labels: Vec<String>,
+    ) -> Result<Vec<String>> {
+        guarded(|| {
+            let found = py.detach(|| {
+                let mirror = self.mirror.read().or_else(|_| internal("poisoned"))?;
+                mirror.labelled(prefix.as_deref(), &labels)
+            })?;
+            Ok(owned(found))
         })
     }
 
@@ -129,11 +149,11 @@ impl MemoryMirror {
         size: usize,
     ) -> Result<Bound<'py, PyList>> {
         guarded(|| {
-            let (rows, vectors) = py.detach(|| {
+            let rows = py.detach(|| {
                 let mirror = self.mirror.read().or_else(|_| internal("poisoned"))?;
                 mirror.newest(prefix.as_deref(), offset, size)
             })?;
-            tuples(py, &rows, &vectors)
+            self.tuples(py, &rows)
         })
     }
 
@@ -150,9 +170,28 @@ impl MemoryMirror {
                 let mirror = self.mirror.read().or_else(|_| internal("poisoned"))?;
                 mirror.search(&queries, &prefixes, size)
             })?;
-            answer(py, found)
+            let tasks = PyList::empty(py);
+            for hits in found.tasks {
+                tasks.append(hits)?;
+            }
+            Ok((tasks, self.tuples(py, &found.rows)?))
         })
     }
+}
+
+impl MemoryMirror {
+    fn tuples<'py>(&self, py: Python<'py>, rows: &Rows) -> Result<Bound<'py, PyList>> {
+        let vectors = self.kept.lists(py, rows)?;
+        let found = PyList::empty(py);
+        for ((_, row, _), vector) in rows.rows.iter().zip(vectors) {
+            found.append(as_tuple(py, row, vector)?)?;
+        }
+        Ok(found)
+    }
+}
+
+fn owned(texts: Vec<Text>) -> Vec<String> {
+    texts.iter().map(|text| text.to_string()).collect()
 }
 
 fn read_rows(
@@ -225,28 +264,13 @@ fn floats(values: &Bound<'_, PyList>) -> Result<Vec<f64>> {
     values.iter().map(number).collect()
 }
 
-/// ([[(place in rows, distance), …] for each task], [a tuple for each row])
-fn answer(py: Python<'_>, found: Found) -> Result<(Bound<'_, PyList>, Bound<'_, PyList>)> {
-    let rows = tuples(py, &found.rows, &found.vectors)?;
-    let tasks = PyList::empty(py);
-    for hits in found.tasks {
-        tasks.append(hits)?;
-    }
-    Ok((tasks, rows))
-}
-
-fn tuples<'py>(py: Python<'py>, rows: &[Row], vectors: &[Vec<f32>]) -> Result<Bound<'py, PyList>> {
-    let found = PyList::empty(py);
-    for (row, vector) in rows.iter().zip(vectors) {
-        found.append(as_tuple(py, row, vector)?)?;
-    }
-    Ok(found)
-}
-
-fn as_tuple<'py>(py: Python<'py>, row: &Row, vector: &[f32]) -> Result<Bound<'py, PyTuple>> {
+fn as_tuple<'py>(
+    py: Python<'py>,
+    row: &Row,
+    vector: Bound<'py, PyList>,
+) -> Result<Bound<'py, PyTuple>> {
     let Ok(row_id) = row.row_id.into_pyobject(py);
     let text = |text: &Text| PyString::new(py, text).into_any();
-    let bytes: Vec<u8> = vector.iter().flat_map(|x| x.to_ne_bytes()).collect();
     let values = [
         text(&row.id),
         text(&row.content),
@@ -258,7 +282,7 @@ fn as_tuple<'py>(py: Python<'py>, row: &Row, vector: &[f32]) -> Result<Bound<'py
         text(&row.accessed),
         text(&row.source),
         PyBool::new(py, row.private).to_owned().into_any(),
-        PyBytes::new(py, &bytes).into_any(),
+        vector.into_any(),
         row_id.into_any(),
     ];
     Ok(PyTuple::new(py, values)?)

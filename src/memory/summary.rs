@@ -1,119 +1,165 @@
 //! What rows have in common: their scopes, categories and times.
 
-use super::mirror::{Mirror, Text};
-use crate::errors::{Result, declined};
-use std::collections::HashSet;
+use super::mirror::{Mirror, Row, Text};
+use super::texts::{is_dict, is_time, labels};
+use crate::errors::{Result, declined, internal};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
 
-/// Of all rows whose scope begins in one way; texts in no order, each once.
+/// Of all rows whose scope begins in one way; each text once, in no order.
 #[derive(Debug, Default)]
 pub struct Summary {
     pub rows: usize,
     pub scopes: Vec<Text>,
-    pub categories: Vec<Text>,
+    pub labels: Vec<String>,
+    /// Categories that are more than a list of strings.
+    pub others: Vec<Text>,
     pub oldest: Option<Text>,
     pub newest: Option<Text>,
+}
+
+fn is_under(row: &Row, prefix: Option<&str>) -> bool {
+    prefix.is_none_or(|prefix| row.scope.starts_with(prefix))
+}
+
+/// Of the rows of one scope.
+#[derive(Debug)]
+struct Part {
+    scope: Text,
+    rows: usize,
+    /// All times are as Python writes them, so their texts are in the order of the times.
+    timely: bool,
+    oldest: Text,
+    newest: Text,
+    labels: HashSet<String>,
+    others: Vec<Text>,
+    /// Addresses of the texts.
+    categories: HashSet<usize>,
+}
+
+/// The parts at a state of the mirror's, made when they are first asked for.
+#[derive(Default)]
+pub struct Parts {
+    known: Mutex<Option<(u64, Arc<Vec<Part>>)>>,
+}
+
+impl Part {
+    fn new(row: &Row) -> Part {
+        Part {
+            scope: row.scope.clone(),
+            rows: 0,
+            timely: true,
+            oldest: row.created.clone(),
+            newest: row.created.clone(),
+            labels: HashSet::new(),
+            others: Vec::new(),
+            categories: HashSet::new(),
+        }
+    }
+
+    fn add(&mut self, row: &Row) {
+        self.rows += 1;
+        self.timely &= is_time(&row.created);
+        // Equal texts are one.
+        if self.categories.insert(row.categories.as_ptr().addr()) {
+            match labels(&row.categories) {
+                Some(labels) => self.labels.extend(labels),
+                None => self.others.push(row.categories.clone()),
+            }
+        }
+        if row.created < self.oldest {
+            self.oldest = row.created.clone();
+        }
+        if row.created > self.newest {
+            self.newest = row.created.clone();
+        }
+    }
 }
 
 impl Mirror {
     /// Declined if there are `most` rows or more, or a time isn't as Python writes it.
     pub fn summary(&self, prefix: Option<&str>, most: usize) -> Result<Summary> {
+        let parts = self.parts()?;
         let mut found = Summary::default();
-        let (mut scopes, mut categories) = (HashSet::new(), HashSet::new());
-        let (mut oldest, mut newest): (Option<&Text>, Option<&Text>) = (None, None);
-        for row in self.rows() {
-            if prefix.is_some_and(|prefix| !row.scope.starts_with(prefix)) {
-                continue;
-            }
-            found.rows += 1;
+        let (mut known, mut others) = (HashSet::new(), HashSet::new());
+        let starts = |part: &&Part| prefix.is_none_or(|prefix| part.scope.starts_with(prefix));
+        for part in parts.iter().filter(starts) {
+            found.rows += part.rows;
             if found.rows >= most {
                 return declined("more rows than one scan reads");
             }
-            if scopes.insert(row.scope.as_ptr()) {
-                found.scopes.push(row.scope.clone());
-            }
-            if categories.insert(row.categories.as_ptr()) {
-                found.categories.push(row.categories.clone());
-            }
-            if !is_time(row.created.as_bytes()) {
+            if !part.timely {
                 return declined("a time of another form");
             }
-            // Texts of this form are in the order of their times.
-            if oldest.is_none_or(|oldest| row.created < *oldest) {
-                oldest = Some(&row.created);
+            found.scopes.push(part.scope.clone());
+            known.extend(&part.labels);
+            others.extend(&part.others);
+            if found
+                .oldest
+                .as_ref()
+                .is_none_or(|oldest| part.oldest < *oldest)
+            {
+                found.oldest = Some(part.oldest.clone());
             }
-            if newest.is_none_or(|newest| row.created > *newest) {
-                newest = Some(&row.created);
+            if found
+                .newest
+                .as_ref()
+                .is_none_or(|newest| part.newest > *newest)
+            {
+                found.newest = Some(part.newest.clone());
             }
         }
-        (found.oldest, found.newest) = (oldest.cloned(), newest.cloned());
+        found.labels = known.into_iter().cloned().collect();
+        found.others = others.into_iter().cloned().collect();
         Ok(found)
     }
-}
 
-/// `2026-11-26T03:00:00`, perhaps with six digits of a second's fraction; a day that exists.
-fn is_time(text: &[u8]) -> bool {
-    const FORM: &[u8] = b"0000-00-00T00:00:00.000000";
-    let fits = |(at, form): (&u8, &u8)| match form {
-        b'0' => at.is_ascii_digit(),
-        form => at == form,
-    };
-    if !(text.len() == 19 || text.len() == 26) || !text.iter().zip(FORM).all(fits) {
-        return false;
+    fn parts(&self) -> Result<Arc<Vec<Part>>> {
+        let mut kept = self.parts.known.lock().or_else(|_| internal("poisoned"))?;
+        if let Some((state, parts)) = &*kept
+            && *state == self.state
+        {
+            return Ok(parts.clone());
+        }
+        let mut parts: HashMap<*const u8, Part> = HashMap::new();
+        for row in self.rows() {
+            let part = parts.entry(row.scope.as_ptr());
+            part.or_insert_with(|| Part::new(row)).add(row);
+        }
+        let parts = Arc::new(parts.into_values().collect::<Vec<_>>());
+        *kept = Some((self.state, parts.clone()));
+        Ok(parts)
     }
-    let number = |from: usize, to: usize| {
-        let digits = text[from..to].iter();
-        digits.fold(0u32, |sum, digit| sum * 10 + u32::from(digit - b'0'))
-    };
-    let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days = match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return false,
-    };
-    year > 0
-        && (1..=days).contains(&day)
-        && number(11, 13) < 24
-        && number(14, 16) < 60
-        && number(17, 19) < 60
-}
 
-#[cfg(test)]
-mod tests {
-    use super::is_time;
-
-    #[test]
-    fn times_are_those_that_python_writes() {
-        for good in [
-            "2026-11-26T03:00:00",
-            "0001-01-01T00:00:00",
-            "2024-02-29T23:59:59.000001",
-            "2000-02-29T00:00:00",
-        ] {
-            assert!(is_time(good.as_bytes()), "{good}");
+    /// The ids of the rows whose scope begins in one way, and that have one of the labels.
+    /// Declined if one under the prefix, with a label or without, may be no record.
+    pub fn labelled(&self, prefix: Option<&str>, wanted: &[String]) -> Result<Vec<Text>> {
+        let mut found = Vec::new();
+        let mut known: HashMap<*const u8, bool> = HashMap::new();
+        let mut dicts: HashSet<*const u8> = HashSet::new();
+        for row in self.rows().filter(|row| is_under(row, prefix)) {
+            if !is_time(&row.created) || !is_time(&row.accessed) {
+                return declined("a time of another form");
+            }
+            if dicts.insert(row.metadata.as_ptr()) && !is_dict(&row.metadata) {
+                return declined("metadata of another form");
+            }
+            let text = row.categories.as_ptr();
+            let has = match known.get(&text) {
+                Some(&has) => has,
+                None => {
+                    let Some(labels) = labels(&row.categories) else {
+                        return declined("categories of another form");
+                    };
+                    let has = labels.iter().any(|label| wanted.contains(label));
+                    known.insert(text, has);
+                    has
+                }
+            };
+            if has {
+                found.push(row.id.clone());
+            }
         }
-        for bad in [
-            "",
-            "2026-11-26",
-            "2026-11-26 03:00:00",
-            "2026-11-26T03:00:00Z",
-            "2026-11-26T03:00:00.001",
-            "2026-02-29T00:00:00",
-            "1900-02-29T00:00:00",
-            "2026-13-01T00:00:00",
-            "2026-00-01T00:00:00",
-            "2026-04-31T00:00:00",
-            "2026-04-00T00:00:00",
-            "0000-01-01T00:00:00",
-            "2026-11-26T24:00:00",
-            "2026-11-26T03:60:00",
-            "2026-11-26T03:00:60",
-            "2026-11-26T03:00:0a",
-            "2026-11-26T03:00:00.0000000",
-        ] {
-            assert!(!is_time(bad.as_bytes()), "{bad}");
-        }
+        Ok(found)
     }
 }

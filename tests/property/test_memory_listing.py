@@ -3,6 +3,7 @@
 import datetime
 import random
 import shutil
+import struct
 from unittest.mock import patch
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import memories
 
+from fast_crewai._core import MemoryMirror
 from fast_crewai.hooks.areas import memory_listing
 from fast_crewai.hooks.areas.memory_storage import TABLES
 
@@ -153,3 +155,39 @@ def test_records_have_lists_of_their_own(storage):
     first[0].categories.append("mine")
     first[0].metadata["mine"] = 1
     assert memories.shown(second) == memories.shown(storage.list_records(limit=2))
+
+
+def test_a_row_in_another_ones_place_has_its_own_vector(storage):
+    """Vectors are kept as floats by place."""
+    native = load(storage)
+    ids = []
+    for number in range(12):
+        made = memories.record(random.Random(number), 500 + number, 21)
+        made.created_at = memories.NOW + datetime.timedelta(seconds=number)
+        made.scope = "/new"
+        storage.save([made])
+        ids.append(made.id)
+        with patch.object(memory_listing, "_queried", side_effect=AssertionError("not in RAM")):
+            compare(storage, ("/new",), ((200, 0),))
+        if number % 3:
+            storage.delete(record_ids=[ids.pop(number % 2)])
+    assert TABLES.of(storage)._native is native
+
+
+def test_more_vectors_than_are_kept():
+    big = MemoryMirror(1 << 16)
+    rows = 20  # eight fit
+    offsets = b"".join((4 * n).to_bytes(4, "little") for n in range(rows + 1))
+    columns = [(offsets, "".join(f"{n:04}" for n in range(rows)).encode())] * 8
+    vectors = struct.pack(f"<{rows << 16}f", *(n % 1000 for n in range(rows << 16)))
+    big.add(
+        struct.pack(f"<{rows}Q", *range(rows)), vectors, bytes(8 * rows), [False] * rows, columns
+    )
+    for size in (3, 8, 5, 20, 7):
+        for offset in (0, 2, 9):
+            found = big.newest(None, offset, size)
+            for row in found:
+                place = int(row[0]) << 16
+                assert row[10][:3] == [float((place + n) % 1000) for n in range(3)]
+                assert len(row[10]) == 1 << 16
+                row[10].clear()

@@ -79,6 +79,7 @@ def _rows(table: Any) -> Iterable[tuple[Any, ...]]:
         size = 4 * columns[-1].type.list_size
         start = 4 * numbers.offset
         data = memoryview(numbers.buffers()[1])
-        vectors = (data[start + n * size : start + (n + 1) * size] for n in range(len(batch)))
+        places = (start + n * size for n in range(len(batch)))
+        vectors = (list(data[place : place + size].cast("f")) for place in places)
         found.extend(zip(*(column.to_pylist() for column in columns[:-1]), vectors, strict=True))
     return found

@@ -25,6 +25,7 @@ _TEXTS = (*COLUMNS[:5], "created_at", "last_accessed", "source")
 _SMALL = 20_000  # rows that are loaded for the first search
 _FIRST, _AGAIN = 3, 6  # searches that pay for a load: the first one of a larger table; another one
 _PER_ROW = 1024  # bytes of texts and structures, taken to be
+_FLOATS = 1 << 19  # numbers that MemoryMirror keeps as Python's, too
 _NOTES = 64
 _OTHERWISE = range(8, 17)  # lengths for which Lance adds in another order
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
@@ -127,6 +128,12 @@ class Table:
         with self._lock:
             native = self._followed(storage)
             return None if native is None else native.newest(prefix, offset, size)
+
+    def labelled(self, storage: Any, prefix: str | None, labels: list[str]) -> Any:
+        """MemoryMirror.labelled, as ``summary``."""
+        with self._lock:
+            native = self._followed(storage)
+            return None if native is None else native.labelled(prefix, labels)
 
     def _followed(self, storage: Any) -> MemoryMirror | None:
         """What is in RAM, at the version that the storage's handle reads. The lock is held."""
@@ -295,7 +302,7 @@ class Table:
 
 
 def _bytes(rows: int, dim: int) -> int:
-    return rows * (dim * 4 + _PER_ROW)
+    return rows * (dim * 4 + _PER_ROW) + min(rows * dim, _FLOATS) * 32
 
 
 def _taken(handle: Any, added: dict[str, int]) -> list[Any]:

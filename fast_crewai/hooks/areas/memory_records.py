@@ -91,7 +91,7 @@ class Records:
             raise Declined("patched: datetime")
 
     def make(self, row: tuple[Any, ...], original: Callable[[dict[str, Any]], Any]) -> Any:
-        """The record of a row (values in the order of ``COLUMNS``, the vector as bytes)."""
+        """The record of a row (values in the order of ``COLUMNS``), which takes its vector."""
         id_, content, scope, categories, metadata, importance, created, accessed = row[:8]
         labels = self._labels.get(categories)
         if labels is None:
@@ -100,8 +100,7 @@ class Records:
         if details is None:
             details = self._parse(metadata, self._details, dict, _only_atoms)
         if type(labels) is not list or type(details) is not dict or not 0.0 <= importance <= 1.0:
-            vector = list(memoryview(row[10]).cast("f"))
-            return original(dict(zip(COLUMNS, (*row[:10], vector), strict=True)))
+            return original(dict(zip(COLUMNS, row[:11], strict=True)))
         record = _new(self._record)
         values = {
             "id": id_,
@@ -112,7 +111,7 @@ class Records:
             "importance": importance,
             "created_at": _fromisoformat(created.replace("Z", "+00:00")),
             "last_accessed": _fromisoformat(accessed.replace("Z", "+00:00")),
-            "embedding": list(memoryview(row[10]).cast("f")),
+            "embedding": row[10],
             "source": row[8] or None,
             "private": row[9],
         }

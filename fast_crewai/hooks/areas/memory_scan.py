@@ -41,7 +41,8 @@ class Columns:
         return handle
 
     def in_ram(self, storage: Any, scope: Any) -> Any:
-        """(rows, scopes, categories, oldest, newest) of a table that is in RAM; None otherwise."""
+        """(rows, scopes, labels, other categories, oldest, newest) of a table that is in RAM; None
+        otherwise."""
         self._check(storage)  # first: a subclass may have a hash of its own
         table = TABLES.known(storage)
         if table is None:
@@ -140,7 +141,7 @@ def get_scope_info(site: Site) -> Callable[..., Any]:
         prefix = path if path != "/" else ""
         if prefix and not prefix.startswith("/"):
             prefix = "/" + prefix
-        rows, scopes, categories, oldest, newest = _counted(columns, self, prefix or None)
+        rows, scopes, known, others, oldest, newest = _counted(columns, self, prefix or None)
         info = columns.own["ScopeInfo"]
         if not rows:
             return info(
@@ -151,8 +152,8 @@ def get_scope_info(site: Site) -> Callable[..., Any]:
                 newest_record=None,
                 child_scopes=[],
             )
-        labels: set[Any] = set()
-        for text in categories:
+        labels: set[Any] = set(known)
+        for text in others:
             with contextlib.suppress(Exception):  # as CrewAI
                 labels.update(_loads(text or "[]"))
         return info(
@@ -168,17 +169,18 @@ def get_scope_info(site: Site) -> Callable[..., Any]:
 
 
 def _counted(columns: Columns, storage: Any, scope: Any) -> Any:
-    """(rows, scopes, categories, oldest, newest)."""
+    """(rows, scopes, labels, categories to read labels from, oldest, newest)."""
     in_ram = columns.in_ram(storage, scope)
     if in_ram is not None:
-        rows, scopes, categories, oldest, newest = in_ram
-        return rows, scopes, categories, _time(oldest), _time(newest)
+        *found, oldest, newest = in_ram
+        return *found, _time(oldest), _time(newest)
     table = columns.scan(storage, scope, ["scope", "categories_str", "created_at"])
     import pyarrow.compute
 
     times = pyarrow.compute.min_max(_check_times(table["created_at"])).as_py()
-    labels = table["categories_str"].unique().to_pylist()
-    return table.num_rows, table["scope"].unique().to_pylist(), labels, times["min"], times["max"]
+    texts = table["categories_str"].unique().to_pylist()
+    scopes = table["scope"].unique().to_pylist()
+    return table.num_rows, scopes, [], texts, times["min"], times["max"]
 
 
 def _time(text: str | None) -> datetime.datetime | None:
