@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+from crewai_cli import checkpoint_cli
 from hypothesis import strategies as st
 
 from fast_crewai import _core
@@ -69,20 +70,20 @@ async def _connect_async(path: str) -> Any:
 
 
 def _called(function: Any, *arguments: Any, **options: Any) -> Any:
-    from crewai.state.provider import sqlite_provider as module
+    from crewai.state.provider import sqlite_provider as checkpoint_cli
 
     def run() -> Any:
-        found = function(module.SqliteProvider(), *arguments, **options)
+        found = function(checkpoint_cli.SqliteProvider(), *arguments, **options)
         return asyncio.run(found) if inspect.iscoroutine(found) else found
 
-    with patch.object(module, "_make_id", lambda: ("id", "time")):
+    with patch.object(checkpoint_cli, "_make_id", lambda: ("id", "time")):
         if is_ours(function):
             return data.outcome(run)
         synchronous = SimpleNamespace(connect=_connect)
         asynchronous = SimpleNamespace(connect=_connect_async)
         with (
-            patch.object(module, "sqlite3", synchronous),
-            patch.object(module, "aiosqlite", asynchronous),
+            patch.object(checkpoint_cli, "sqlite3", synchronous),
+            patch.object(checkpoint_cli, "aiosqlite", asynchronous),
         ):
             return data.outcome(run)
 
@@ -118,8 +119,6 @@ def read(function: Any, example: tuple[str, str]) -> Any:
 
 def listed(function: Any, example: tuple[list[tuple[str, str]], str]) -> Any:
     """As CrewAI's command with a newer SQLite; without ``jsonb`` in it, as CrewAI's with this."""
-    from crewai_cli import checkpoint_cli as module
-
     rows, name = example
     names = (name,) if function.__name__ == "_info_sqlite_id" else ()
     with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
@@ -143,7 +142,7 @@ def listed(function: Any, example: tuple[list[tuple[str, str]], str]) -> Any:
         found = run()
         if not is_ours(function) and is_lacking() and "malformed JSON" in str(found):
             newer = SimpleNamespace(connect=_connect_newer)
-            with patch.object(module, "sqlite3", newer):
+            with patch.object(checkpoint_cli, "sqlite3", newer):
                 again = run()
             found = found if "OperationalError" in str(again) else again
         return str(found).replace(folder, ""), sorted(p.name for p in Path(folder).iterdir())
