@@ -70,20 +70,20 @@ async def _connect_async(path: str) -> Any:
 
 
 def _called(function: Any, *arguments: Any, **options: Any) -> Any:
-    from crewai.state.provider import sqlite_provider as checkpoint_cli
+    from crewai.state.provider import sqlite_provider as module
 
     def run() -> Any:
-        found = function(checkpoint_cli.SqliteProvider(), *arguments, **options)
+        found = function(module.SqliteProvider(), *arguments, **options)
         return asyncio.run(found) if inspect.iscoroutine(found) else found
 
-    with patch.object(checkpoint_cli, "_make_id", lambda: ("id", "time")):
+    with patch.object(module, "_make_id", lambda: ("id", "time")):
         if is_ours(function):
             return data.outcome(run)
         synchronous = SimpleNamespace(connect=_connect)
         asynchronous = SimpleNamespace(connect=_connect_async)
         with (
-            patch.object(checkpoint_cli, "sqlite3", synchronous),
-            patch.object(checkpoint_cli, "aiosqlite", asynchronous),
+            patch.object(module, "sqlite3", synchronous),
+            patch.object(module, "aiosqlite", asynchronous),
         ):
             return data.outcome(run)
 
