@@ -437,6 +437,7 @@ def test_patches_overrides_forks_reloads_and_uninstall() -> None:
         import crewai.memory.recall_flow, crewai.memory.encoding_flow  # loaded when asked for
         import crewai.memory.storage.lancedb_storage
         import crewai.state.checkpoint_listener  # loaded when asked for
+        import crewai_cli.checkpoint_cli  # the command
         import crewai.utilities.string_utils as strings
         from crewai.utilities.string_utils import sanitize_tool_name as by_name
         """,
@@ -656,6 +657,7 @@ def test_a_fault_of_ours_runs_the_original_or_raises_in_strict_mode() -> None:
         import crewai.memory.recall_flow, crewai.memory.encoding_flow  # loaded when asked for
         import crewai.memory.storage.lancedb_storage
         import crewai.state.checkpoint_listener  # loaded when asked for
+        import crewai_cli.checkpoint_cli  # the command
         import crewai.utilities.string_utils as strings
         from crewai.utilities.serialization import to_serializable
 
@@ -716,6 +718,7 @@ def test_late_installs_unknown_versions_and_all_switches_off() -> None:
         import crewai.memory.recall_flow, crewai.memory.encoding_flow  # loaded when asked for
         import crewai.memory.storage.lancedb_storage
         import crewai.state.checkpoint_listener  # loaded when asked for
+        import crewai_cli.checkpoint_cli  # the command
         import crewai.utilities.string_utils as strings
         from crewai.utilities.string_utils import sanitize_tool_name as users_own
         """,
@@ -806,6 +809,7 @@ def test_the_environment_removes_just_what_it_names() -> None:
             warnings.simplefilter("always")
             import crewai
             import crewai.state.checkpoint_listener  # loaded when asked for
+            import crewai_cli.checkpoint_cli  # the command
             import crewai.flow.runtime, crewai.utilities.serialization, crewai.tools
             import crewai.memory.recall_flow, crewai.memory.encoding_flow
             import crewai.memory.storage.lancedb_storage

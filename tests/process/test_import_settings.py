@@ -113,7 +113,7 @@ def test_a_tracer_sees_the_users_and_crewais_lines(run: Callable[..., Result]) -
 def test_first_runs_at_once(tmp_path: Path) -> None:
     """Six processes find an empty cache; whatever each of them notes, nobody can tell."""
     env = environment(**QUIET, XDG_CACHE_HOME=tmp_path, CREWAI_STORAGE_DIR="same")
-    program = f"{ON}import crewai\ntask = crewai.Task(description='d', expected_output='e')\n"
+    program = f"{ON}import crewai, sys\ntask = crewai.Task(description='d', expected_output='e')\n"
     program += "print(task.prompt())\n"
     usual = start("-c", program.removeprefix(ON), env=env).stdout
     for last in ("", "", STATES):

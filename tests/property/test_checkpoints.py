@@ -1,6 +1,8 @@
 """A record of events that grows while it is written: the dump is of one moment."""
 
 import json
+from contextlib import nullcontext
+from unittest.mock import patch
 
 import pytest
 from crewai.events.base_events import BaseEvent
@@ -135,3 +137,25 @@ def test_a_users_serializer_within_crewais_model_is_asked_for_each_event():
         return [found[name]["event"]["first"] for name in ("a", "b")], counting.number
 
     assert nodes() == nodes(original_of(checkpoint_listener._do_checkpoint))
+
+
+@pytest.mark.parametrize("what", ["c_make_encoder", "_default_encoder"])
+def test_another_encoder_writes_all_of_it(what):
+    def text(function):
+        config, state = Config(provider=Keeping()), RuntimeState(root=[])
+        state._event_record.add(Plain(event_id="only", first="é"))
+        function(state, config)
+        return config.provider.given[-1][0]
+
+    if what == "c_make_encoder":  # Python's own one, which asks for other quotes
+        quotes = patch.object(
+            json.encoder, "encode_basestring_ascii", json.encoder.encode_basestring
+        )
+        other = patch.object(json.encoder, "c_make_encoder", None)
+    else:
+        quotes = patch.object(json, "_default_encoder", json.JSONEncoder(ensure_ascii=False))
+        other = nullcontext()
+    with quotes, other:
+        found = [text(checkpoint_listener._do_checkpoint)]
+        found.append(text(original_of(checkpoint_listener._do_checkpoint)))
+    assert all('"first": "é"' in one and "\\u00e9" not in one for one in found)

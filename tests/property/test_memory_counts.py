@@ -1,5 +1,6 @@
 """What is counted in RAM against CrewAI's own counting."""
 
+import json
 import random
 import shutil
 from unittest.mock import patch
@@ -138,3 +139,11 @@ def test_a_subclass_needs_no_hash(tmp_path):
         compare(storage, ("/", "/a"))
     assert storage.delete(categories=["none"]) == 0
     assert storage.delete(record_ids=["id1"]) == 1
+
+
+def test_another_decoder_reads_the_labels(template):
+    storage = LanceDBStorage(path=template, compact_every=0)
+    load(storage)
+    with patch.object(json.JSONDecoder, "decode", side_effect=lambda text, **options: ["mine"]):
+        assert storage.get_scope_info("/").categories == ["mine"]
+        compare(storage, ("/", "/a"))

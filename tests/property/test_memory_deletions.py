@@ -1,8 +1,10 @@
 """Deletions by category or metadata, which read no vectors, against CrewAI's own."""
 
 import datetime
+import json
 import random
 import shutil
+import sys
 from unittest.mock import patch
 
 import pytest
@@ -196,3 +198,26 @@ def test_vectors_do_not_become_lists_of_numbers(stores):
     assert asked.called
     seen = read(storage._table.search().limit(5))
     assert len(seen) == 5 and not any("vector" in row for row in seen)
+
+
+@pytest.mark.skipif(not hasattr(sys, "set_int_max_str_digits"), reason="a newer Python's")
+def test_a_lower_limit_of_digits_is_as_without_us(stores):
+    for storage in stores:
+        row = storage._record_to_row(memories.record(random.Random(1), 300, 21))
+        digits = '{"k": ' + "1" * 700 + "}"
+        storage._table.add([{**row, "categories_str": "[]", "metadata_str": digits}])
+        for _ in range(8):
+            memories.outcome(storage.search, memories.vector(2, 0))
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(640)
+    try:
+        kind, _ = both(stores, categories=["x"])
+    finally:
+        sys.set_int_max_str_digits(limit)
+    assert kind is ValueError
+
+
+def test_another_decoder_reads_all_rows(stores):
+    with patch.object(json.JSONDecoder, "decode", side_effect=RuntimeError("ours")):
+        kind, _ = both(stores, categories=["nobody has it"])
+    assert kind is RuntimeError

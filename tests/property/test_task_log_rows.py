@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import fast_crewai
 from fast_crewai import _core, engine
-from fast_crewai.hooks.areas import task_log
+from fast_crewai.hooks.areas import own_json, task_log
 
 _INSERT = "INSERT INTO latest_kickoff_task_outputs VALUES ('old', 'k', 'e', ?, 9, '{}', 0, '2020')"
 _DEEP = "[" * 60 + "]" * 60
@@ -99,9 +99,9 @@ def test_only_what_might_raise_is_decoded(sides, tmp_path, monkeypatch):
     _, fast, _ = sides
     decoded = []
     monkeypatch.setattr(
-        task_log, "_loads", lambda text: decoded.append(text) or json.JSONDecoder().decode(text)
+        json, "loads", lambda text: decoded.append(text) or json.JSONDecoder().decode(text)
     )
-    monkeypatch.setattr(json, "loads", task_log._loads)
+    monkeypatch.setattr(own_json, "_reads", own_json._reader())  # as if it were Python's
     for number, text in enumerate(('{"sure": 1}', "[NaN]", _DEEP)):
         assert _update(fast, _handler(tmp_path / str(number), text)) is None
     assert decoded == ["[NaN]", "{}", _DEEP, "{}"]

@@ -13,6 +13,7 @@ from typing import Any
 
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas import rw_lock
+from fast_crewai.hooks.areas.own_json import writes_as_usual
 from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.areas.record_text import RecordText
 from fast_crewai.hooks.dispatch import original_of
@@ -160,7 +161,7 @@ def _do_checkpoint(site: Site) -> Callable[..., Any]:
         record = made.get("event_record") if type(made) is dict else None
         if type(record) is not _Written:
             return module.dumps(made)
-        if module is not json or module.dumps is not dumps:
+        if not writes_as_usual(module):
             return module.dumps({**made, "event_record": json.loads("".join(record.pieces))})
         pieces = []
         for number, (key, value) in enumerate(made.items()):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Optional
 
 from fast_crewai._core import Declined
+from fast_crewai.hooks.areas.own_json import check_reading
 
 _FIELDS: dict[str, Any] = {
     "id": str,
@@ -41,7 +42,6 @@ COLUMNS = (
 )
 
 _loads = json.loads
-_is_own_json = getattr(_loads, "__globals__", None) is vars(json)
 _new, _set = object.__new__, object.__setattr__
 _fromisoformat = datetime.datetime.fromisoformat
 _only_strings = {str}.issuperset
@@ -71,7 +71,6 @@ class Records:
             and not self._record.model_config
             and self._record.__pydantic_post_init__ is None
             and not self._record.__private_attributes__
-            and _is_own_json
         )
 
     def check(self) -> None:
@@ -85,8 +84,7 @@ class Records:
             or record.__new__ is not object.__new__
         ):
             raise Declined("changed: MemoryRecord")
-        if module["json"] is not json or json.loads is not _loads:
-            raise Declined("patched: json")
+        check_reading(module["json"])
         if module["datetime"] is not datetime.datetime:
             raise Declined("patched: datetime")
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas.memory_storage import TABLES, Handles, prefix_of
+from fast_crewai.hooks.areas.own_json import check_reading
 from fast_crewai.hooks.dispatch import is_active
 from fast_crewai.hooks.route import Site
 
 _loads = json.loads
-_is_own_json = getattr(_loads, "__globals__", None) is vars(json)
 _fromisoformat = datetime.datetime.fromisoformat
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?$"
 
@@ -34,8 +34,7 @@ class Columns:
         handle = self._handles.check(storage)
         if is_active(vars(self._storage).get("_scan_rows")):
             raise Declined("all rows are asked for (FAST_CREWAI_FIX)")
-        if not _is_own_json or self.own["json"] is not json or json.loads is not _loads:
-            raise Declined("patched: json")
+        check_reading(self.own["json"])
         if self.own["datetime"] is not datetime.datetime:
             raise Declined("patched: datetime")
         return handle

@@ -187,8 +187,7 @@ def _encode(value: Any) -> str:
     try:
         return _core.json_text(value)
     except (_core.Declined, _core.CoreError):
-        pass
-    return _encode_any(value)
+        return _encode_any(value)
 
 
 def _content(values: list[Any]) -> bytes | None:

@@ -12,17 +12,16 @@ connection stays open while the lock is waited for.
 from __future__ import annotations
 
 import _sqlite3
-import json
 import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from operator import is_
 from typing import Any
 
 from fast_crewai import _core
 from fast_crewai._core import Declined
+from fast_crewai.hooks.areas.own_json import check_reading
 from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.dispatch import original_of
 from fast_crewai.hooks.route import Route, Site
@@ -35,24 +34,7 @@ _LOOK = "SELECT 1 FROM latest_kickoff_task_outputs LIMIT 0"
 _TEXTS = [3, 5]  # the columns that load decodes
 
 # Tracers may have replaced both before us, and count.
-_connect, _loads = _sqlite3.connect, json.loads
-_is_own_json = getattr(_loads, "__globals__", None) is vars(json)
-
-
-def _decoder() -> tuple[Any, ...]:
-    """What ``json.loads`` decodes with."""
-    decoder: Any = getattr(json, "_default_decoder", None)
-    steps = ("decode", "raw_decode")
-    return (
-        decoder,
-        json.JSONDecoder,
-        getattr(decoder, "scan_once", None),
-        *(getattr(type(decoder), name, None) for name in steps),
-        *(name in getattr(decoder, "__dict__", ()) for name in steps),
-    )
-
-
-_own_decoder = _decoder()
+_connect = _sqlite3.connect
 
 
 class _Session:
@@ -157,10 +139,7 @@ def _update(site: Site) -> Callable[..., Any]:
         own = vars(module)
         if own["sqlite3"] is not sqlite3 or sqlite3.connect is not _connect:
             raise Declined("patched: sqlite3")
-        if own["json"] is not json or json.loads is not _loads or not _is_own_json:
-            raise Declined("patched: json")
-        if not all(map(is_, _decoder(), _own_decoder)):
-            raise Declined("patched: json's decoder")
+        check_reading(own["json"])
         if own["closing"] is not closing:
             raise Declined("patched: closing")
         if (
