@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import fast_crewai
 from fast_crewai import _core, engine
-from fast_crewai.hooks.areas import own_json, task_log
+from fast_crewai.hooks.areas import own_json
 
 _INSERT = "INSERT INTO latest_kickoff_task_outputs VALUES ('old', 'k', 'e', ?, 9, '{}', 0, '2020')"
 _DEEP = "[" * 60 + "]" * 60
