@@ -19,6 +19,12 @@ from fast_crewai.hooks.route import Route
 _STORAGE = f"{MODULE}:LanceDBStorage"
 _RUNTIME = "crewai.flow.runtime"
 _RECALL = "crewai.memory.recall_flow"
+_ROWS_OF_A_SCOPE = (
+    f"{_STORAGE}._row_to_record",
+    f"{_STORAGE}._record_to_row",
+    f"{MODULE}:_scope_prefix_filter",
+    f"{MODULE}:_sql_str",
+)
 
 ROUTES = (
     Route(
@@ -27,12 +33,7 @@ ROUTES = (
         why="each search reads the whole table from disk (3.5 ms at 1,000 records, 133 at 100,000)",
         build=search,
         pure=True,
-        reads=(
-            f"{_STORAGE}._row_to_record",
-            f"{_STORAGE}._record_to_row",
-            f"{MODULE}:_scope_prefix_filter",
-            f"{MODULE}:_sql_str",
-        ),
+        reads=_ROWS_OF_A_SCOPE,
     ),
     Route(
         name="memory.follow",
@@ -54,12 +55,7 @@ ROUTES = (
         why="rows become dicts, and their values are validated, one by one (200 rows: 9 ms)",
         build=list_records,
         pure=True,
-        reads=(
-            f"{_STORAGE}._row_to_record",
-            f"{_STORAGE}._record_to_row",
-            f"{MODULE}:_scope_prefix_filter",
-            f"{MODULE}:_sql_str",
-        ),
+        reads=_ROWS_OF_A_SCOPE,
     ),
     Route(
         name="memory.deep-recall",
