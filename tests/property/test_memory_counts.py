@@ -47,34 +47,17 @@ def test_every_scope(tmp_path, size):
     compare(storage)
 
 
-writes = st.lists(
-    st.tuples(st.sampled_from(("save", "touch", "delete", "other", "optimize")), st.integers(0, 9)),
-    max_size=6,
-)
-
-
 def test_after_any_writes(template, tmp_path_factory):
     folder = tmp_path_factory.mktemp("written")
 
     @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(writes, st.booleans())
+    @given(memories.PROGRAMS, st.booleans())
     def check(program, searches):
         shutil.rmtree(folder / "s", ignore_errors=True)
         shutil.copytree(template, folder / "s")
         storage = LanceDBStorage(path=folder / "s", compact_every=0)
         load(storage)
-        for what, number in program:
-            rng = random.Random(number)
-            if what in ("save", "other"):
-                other = what == "other"
-                writer = LanceDBStorage(folder / "s", compact_every=0) if other else storage
-                writer.save([memories.record(rng, 100 + number + other * 50, 21)])
-            elif what == "touch":
-                storage.touch_records([f"id{number}", "nobody's"])
-            elif what == "delete":
-                storage.delete(record_ids=[f"id{number}", f"id{number + 10}"])
-            else:
-                storage._table.optimize()
+        for _ in memories.written(storage, folder / "s", program):
             compare(storage, ("/", "/a", "/é"))
             if searches:
                 load(storage)

@@ -6,6 +6,8 @@ import functools
 import random
 import shutil
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -33,6 +35,12 @@ SCOPES = (
 LABELS = ("x", "y", "é", "")
 DETAILS: tuple[Any, ...] = ({}, {"k": 1}, {"k": 2, "s": "t"}, {"k": [1, {"n": None}]}, {"k": 1.0})
 SIZES = ((3, 0), (16, 1), (21, 40), (5, 120), (32, 12), (384, 9))  # vector, records
+
+
+PROGRAMS = st.lists(  # for ``written``
+    st.tuples(st.sampled_from(("save", "touch", "delete", "other", "optimize")), st.integers(0, 9)),
+    max_size=6,
+)
 
 
 class Frozen(datetime.datetime):
@@ -79,6 +87,24 @@ def build(path: Any, size: int, seed: int = 0) -> Any:
         storage.optimize()
         storage.touch_records([r.id for r in rng.sample(records, 3)])
     return storage
+
+
+def written(storage: Any, folder: Path, program: list[tuple[str, int]]) -> Iterator[None]:
+    """Write to the store in the folder, by this storage or another one; yields after each."""
+    from crewai.memory.storage.lancedb_storage import LanceDBStorage
+
+    for what, number in program:
+        if what in ("save", "other"):
+            other = what == "other"
+            writer = LanceDBStorage(folder, compact_every=0) if other else storage
+            writer.save([record(random.Random(number), 100 + number + other * 50, 21)])
+        elif what == "touch":
+            storage.touch_records([f"id{number}", "nobody's"])
+        elif what == "delete":
+            storage.delete(record_ids=[f"id{number}", f"id{number + 10}"])
+        else:
+            storage._table.optimize()
+        yield
 
 
 @functools.cache
