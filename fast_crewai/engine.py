@@ -13,7 +13,7 @@ from types import CodeType, ModuleType
 from fast_crewai import __version__, config
 from fast_crewai.hooks import store
 from fast_crewai.hooks.registry import Registry
-from fast_crewai.imports import collector, deferred, lazy, pending, schemas, set_aside
+from fast_crewai.imports import collector, deferred, lazy, pending, reexports, schemas, set_aside
 
 _lock = threading.RLock()
 _registry: Registry | None = None
@@ -69,6 +69,7 @@ def deactivate() -> None:
         _active = False
         lazy.force_quietly()
         deferred.force_quietly()
+        reexports.settle_quietly()
         schemas.build_all()
         set_aside.end()
         if _registry is not None:
@@ -97,6 +98,8 @@ def begin(module: ModuleType, name: str) -> collector.Resume | _Ends | None:
     """A CrewAI module is about to be executed: what must be ended when it has been."""
     deferred.begin(name)
     schemas.begin()
+    if name == "openai" and _registry is not None and _registry.wants(reexports.REEXPORTS):
+        reexports.plan(module)
     if name not in ("crewai", lazy.SOURCE) or _registry is None or not _active:
         return None
     if name == "crewai" and _registry.wants(lazy.LAZY):
@@ -114,16 +117,20 @@ def code_for(module: ModuleType, name: str, loader: object) -> CodeType | None:
     """The code to execute a CrewAI module with, if it isn't what its loader has."""
     if not _active:
         return None
-    return lazy.code_for(module, name, loader) or deferred.code_for(module, name, loader)
+    return (
+        lazy.code_for(module, name, loader)
+        or deferred.code_for(module, name, loader)
+        or reexports.code_for(module, name, loader)
+    )
 
 
 def awaited() -> Mapping[str, ModuleSpec | None]:
     """Modules of others whose end we must see, too → where they are, if that is fixed."""
     global _awaited
-    first, second = lazy.awaited(), deferred.awaited()
-    key = (id(first), len(first), id(second), len(second))
+    every = lazy.awaited(), reexports.awaited(), deferred.awaited()
+    key = tuple(number for names in every for number in (id(names), len(names)))
     if _awaited[0] != key:
-        _awaited = key, {**first, **second}  # the latter's places are fixed
+        _awaited = key, {n: spec for names in every for n, spec in names.items()}
     return _awaited[1]
 
 
@@ -138,6 +145,7 @@ def end(module: ModuleType, name: str) -> None:
             _registry.recheck()
     lazy.executed(name)
     deferred.executed(name)
+    reexports.executed(name)
     if name == "crewai":
         store.save()
 

@@ -22,6 +22,7 @@ from fast_crewai.imports.deferred import DEFERRED
 from fast_crewai.imports.feature import ACTIVE as ACTIVE
 from fast_crewai.imports.feature import OFF, WAITING, Feature
 from fast_crewai.imports.lazy import LAZY
+from fast_crewai.imports.reexports import REEXPORTS
 from fast_crewai.imports.schemas import SCHEMAS
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fast_crewai")
 
-FEATURES = (GC, LAZY, DEFERRED, SCHEMAS)
+FEATURES = (GC, LAZY, DEFERRED, REEXPORTS, SCHEMAS)
 AREAS = (
     "flow",
     "events",

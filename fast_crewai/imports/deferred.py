@@ -446,12 +446,14 @@ lazy.asked_for_all.append(force_quietly)
 _MEASURED = frozenset(name for what in PORTIONS.values() for name in proving.measured(what))
 _WATCHED = manifest.WATCHED | manifest.LIBRARIES | {*manifest.LEFT, *manifest.DEFERRED}
 _LACKING = frozenset(
-    {*manifest.LEFT, *(name.rpartition(".")[0] for name in manifest.DEFERRED), manifest.BASE[0]}
+    {*manifest.LEFT, *(name.rpartition(".")[0] for name in manifest.DEFERRED)}
+    | {manifest.BASE[0], manifest.SHELL_USER}
 )
 
 
 def _watch(name: str) -> None:
-    watch.add(_watcher, name, name in _LACKING)
+    shown = manifest.SHELL[1] if name == manifest.SHELL_USER else ""
+    watch.add(_watcher, name, name in _LACKING, shown)
     base = _base() if name == manifest.BASE[0] else None
     if base is not None and "__subclasses__" not in vars(base):
         base.__subclasses__ = watch.Subclasses(_watcher)  # type: ignore[method-assign, assignment]

@@ -74,7 +74,7 @@ def of(package: types.ModuleType) -> Proof:
             found.problem = f"{name} is not installed as files"
             return found
         found.specs[name] = spec
-        key.update(f"{spec.origin} {_state(Path(spec.origin).parent)}".encode())
+        key.update(f"{spec.origin} {state(Path(spec.origin).parent)}".encode())
     sites = {Path(spec.origin or "").parent.parent for spec in found.specs.values() if spec}
     for site in sorted(sites):
         key.update(f"{site} {_installed(site)}".encode())
@@ -101,7 +101,7 @@ def _read(folder: Path, found: Proof) -> str:
     return digest.hexdigest()[:32]
 
 
-def _state(folder: Path) -> str:
+def state(folder: Path) -> str:
     """Changes with what is installed, removed or edited directly below a package's folder."""
     with os.scandir(folder) as entries:
         files = [(e.name, e.stat()) for e in entries if e.name != "__pycache__"]

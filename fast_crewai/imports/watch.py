@@ -28,10 +28,14 @@ class Watcher(Protocol):
 # id of a watched module → its name when it was loaded (CrewAI overwrites ``__name__``), its
 # watchers, and whether it lacks something of theirs.
 _watched: dict[int, tuple[str, dict[Watcher, bool]]] = {}
+_shells: dict[int, str] = {}  # the same → its attribute that isn't yet what it will be
 
 
-def add(watcher: Watcher, name: str, lacking: bool = False) -> None:
-    """Watch a module, if it is loaded and nobody else has given it another type."""
+def add(watcher: Watcher, name: str, lacking: bool = False, shell: str = "") -> None:
+    """Watch a module, if it is loaded and nobody else has given it another type.
+
+    ``shell``: an attribute of it that isn't yet what it will be.
+    """
     module: Any = sys.modules.get(name)
     if type(module) is types.ModuleType:
         _watched[id(module)] = (name, {})
@@ -39,7 +43,10 @@ def add(watcher: Watcher, name: str, lacking: bool = False) -> None:
     if isinstance(module, Watched) and id(module) in _watched:
         watchers = _watched[id(module)][1]
         watchers[watcher] = lacking or watchers.get(watcher, False)
-        if lacking:
+        if shell:
+            _shells[id(module)] = shell
+            object.__setattr__(module, "__class__", Showing)
+        elif lacking and not isinstance(module, Lacking):
             object.__setattr__(module, "__class__", Lacking)
 
 
@@ -54,6 +61,7 @@ def remove(watcher: Watcher) -> None:
         if not known[1] and isinstance(module, Watched):
             object.__setattr__(module, "__class__", types.ModuleType)
             _watched.pop(id(module), None)
+            _shells.pop(id(module), None)
 
 
 def _of(module: types.ModuleType) -> tuple[str, list[tuple[Watcher, bool]]]:
@@ -61,18 +69,25 @@ def _of(module: types.ModuleType) -> tuple[str, list[tuple[Watcher, bool]]]:
     return name, list(watchers.items())
 
 
+def _force_all(module: types.ModuleType) -> None:
+    """What one of them imports may make others wait."""
+    done: set[Watcher] = set()
+    while new := [watcher for watcher, _ in _of(module)[1] if watcher not in done]:
+        done.update(new)
+        for watcher in new:
+            watcher.force_quietly()
+
+
 class Watched(types.ModuleType):
     """A module of which somebody takes names later. Reading its attributes costs nothing."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not _is_child(self, name, value):
-            for watcher, _ in _of(self)[1]:
-                watcher.force_quietly()
+            _force_all(self)
         types.ModuleType.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
-        for watcher, _ in _of(self)[1]:
-            watcher.force_quietly()
+        _force_all(self)
         types.ModuleType.__delattr__(self, name)
 
 
@@ -91,6 +106,16 @@ class Lacking(Watched):
             if lacking:
                 watcher.force_quietly()
         return sorted(types.ModuleType.__dir__(self))
+
+
+class Showing(Lacking):
+    """A module with an attribute that looks different until something has been imported."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == _shells.get(id(self)):
+            for watcher, _ in _of(self)[1]:
+                watcher.force_quietly()
+        return types.ModuleType.__getattribute__(self, name)
 
 
 class Subclasses:

@@ -79,6 +79,7 @@ def test_every_submodule_imports_or_fails_as_before(cache: Path, tmp_path: Path)
 
 
 PROVIDERS = "crewai.rag.embeddings.providers"
+SHELL = f"import {PROVIDERS}.custom.types as t; F = vars(t)['EmbeddingFunction']; "
 CASES = [
     """
         fake = type(sys)("httpx")  # by hand: nobody has told us of a mocking library
@@ -122,21 +123,24 @@ CASES = [
     "import crewai.rag.factory as f; print(dict(f.create_client.__annotations__))",
     "import crewai.rag.factory as f; print([*f.create_client.__annotations__.items()])",
     # The one class that models are annotated with.
+    f"import {PROVIDERS}.custom.types as t; print(type(t.EmbeddingFunction))",
+    f"import {PROVIDERS}.custom.types as t; print({{k: type(vars(t)[k]) for k in names(t)}})",
+    f"from {PROVIDERS}.custom.types import EmbeddingFunction as F; print(type(F), F.__class__)",
     f"""
     import {PROVIDERS}.custom.types as t
-    kept = t.EmbeddingFunction
+    kept = vars(t)["EmbeddingFunction"]
     print(repr(kept), kept.__name__, isinstance(kept, type), kept.__mro__, kept.__module__)
     print(t.CustomProviderConfig.__annotations__)
     import chromadb
     print(kept is chromadb.EmbeddingFunction, type(kept), kept.__doc__, kept.__abstractmethods__)
     """,
-    f"import {PROVIDERS}.custom.types as t; print(t.EmbeddingFunction.__doc__)",
-    f"import {PROVIDERS}.custom.types as t; print(t.EmbeddingFunction[list[str]])",
-    f"import {PROVIDERS}.custom.types as t; print(issubclass(int, t.EmbeddingFunction))",
-    f"import {PROVIDERS}.custom.types as t; print(isinstance(3, t.EmbeddingFunction))",
-    f"import {PROVIDERS}.custom.types as t; t.EmbeddingFunction()",
-    f"import {PROVIDERS}.custom.types as t; t.EmbeddingFunction.mark = 1; print(sorted(vars(t)))",
-    f"import {PROVIDERS}.custom.types as t; del t.EmbeddingFunction.name",
+    f"{SHELL}print(F.__doc__)",
+    f"{SHELL}print(F[list[str]])",
+    f"{SHELL}print(issubclass(int, F))",
+    f"{SHELL}print(isinstance(3, F))",
+    f"{SHELL}F()",
+    f"{SHELL}F.mark = 1; print(sorted(vars(t)))",
+    f"{SHELL}del F.name",
     f"""
     import pickle, typing, {PROVIDERS}.custom.types as t
     print(pickle.loads(pickle.dumps(t.EmbeddingFunction)) is t.EmbeddingFunction)

@@ -70,8 +70,8 @@ def _chosen() -> list[str]:
         return every
     touched = {*manifest.LEFT, *manifest.DEFERRED, *manifest.EAGER, *proof.PROVIDER}
     touched |= {name for what in PORTIONS.values() for name in (*what.left, *what.deferred)}
-    touched = {n for n in touched if ".embeddings.providers." not in n} | {manifest.DEFERRED[-1]}
-    return sorted({*touched, *every[::SOME]})
+    touched = {n for n in touched if ".embeddings.providers." not in n}
+    return sorted({*touched, manifest.DEFERRED[-1], manifest.SHELL_USER, *every[::SOME]})
 
 
 def _batches() -> list[list[str]]:
