@@ -95,8 +95,6 @@ def install(disable: "str | Iterable[str]" = ()) -> "Status":
 
     Raises ``fast_crewai.config.UnknownNameError`` (a ValueError) for a name that doesn't exist.
     """
-    from dataclasses import replace
-
     from fast_crewai import config, engine, finder, report
 
     wanted = config.split_names(disable if isinstance(disable, str) else ",".join(disable))
@@ -105,7 +103,7 @@ def install(disable: "str | Iterable[str]" = ()) -> "Status":
         known = engine.registry().known_names()
         if unknown := wanted - set(known):
             raise config.UnknownNameError(unknown, known)
-        settings = replace(settings, disabled=settings.disabled | wanted)
+        settings = settings._replace(disabled=settings.disabled | wanted)
     finder.activate(settings)
     return report.status()
 

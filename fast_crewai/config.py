@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 COMPONENTS = (
     "imports",
@@ -39,8 +38,7 @@ class UnknownNameError(ValueError):
         super().__init__(f"unknown {what} {names}; known: {', '.join(known)}")
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """What the user asked for.
 
     ``disabled`` holds component names, route names or ``"all"``, not yet checked against the

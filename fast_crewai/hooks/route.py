@@ -6,12 +6,10 @@ import contextlib
 import sys
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
     """Where a route's target lives, and what stood there when CrewAI had loaded it.
 
     ``namespace`` is the module or class that gets the replacement; ``inherited`` says that the
@@ -32,8 +30,7 @@ class Site:
         return self.inherited or self.imported
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """One replaced function.
 
     ``name``    "component.what-it-is": the unit users can switch off.

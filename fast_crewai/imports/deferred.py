@@ -37,7 +37,7 @@ from fast_crewai.imports import (
     shell,
     watch,
 )
-from fast_crewai.imports.feature import ACTIVE, WAITING, Feature
+from fast_crewai.imports.feature import ACTIVE, NOTHING, WAITING, Feature
 from fast_crewai.imports.lazy import FRAMEWORKS
 from fast_crewai.imports.portion import PATIENCE, LeftOut, Part
 from fast_crewai.imports.portions import PORTIONS
@@ -85,7 +85,7 @@ def awaited() -> Mapping[str, ModuleSpec | None]:
     """Modules that aren't CrewAI's whose import must be seen → where they are, if that is fixed."""
     portions = any(left_out.pending for left_out in _state.portions)
     needed = _state.pending or _state.planned or _state.recorders or portions
-    return _state.awaited if needed else {}
+    return _state.awaited if needed else NOTHING
 
 
 # ------------------------------------------------------------------------------ before the import

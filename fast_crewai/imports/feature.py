@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from types import MappingProxyType
 from typing import Any
+
+# No modules of others whose import must be seen: the same object each time.
+NOTHING: Mapping[str, ModuleSpec | None] = MappingProxyType({})
 
 WAITING = "waiting"
 ACTIVE = "active"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """``feature`` had to import, after ``seconds`` of this process's CPU time."""
 
     feature: str

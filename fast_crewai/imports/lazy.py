@@ -20,7 +20,7 @@ from typing import Any
 
 from fast_crewai.hooks import store
 from fast_crewai.imports import environ, journal, others, proof, rewriting, watch
-from fast_crewai.imports.feature import WAITING, Feature
+from fast_crewai.imports.feature import NOTHING, WAITING, Feature
 
 LAZY = Feature(
     "imports.lazy",
@@ -110,7 +110,7 @@ asked_for_all: list[Callable[[], None]] = []  # what else is to be imported for 
 
 def awaited() -> Mapping[str, ModuleSpec | None]:
     """Modules that aren't CrewAI's whose import must be seen → where they are, if that is fixed."""
-    return _AWAITED if _pending or _planned else {}
+    return _AWAITED if _pending or _planned else NOTHING
 
 
 def plan(package: types.ModuleType) -> None:

@@ -12,8 +12,8 @@ import __future__
 
 import ast
 from collections.abc import Set
-from dataclasses import dataclass
 from types import CodeType
+from typing import NamedTuple
 
 HELPER = "__fast_crewai_value__"
 EARLY = "__fast_crewai_early__"
@@ -24,8 +24,7 @@ class LeavingError(Exception):
     """The source isn't what was expected: nothing can be left out of it."""
 
 
-@dataclass(frozen=True)
-class Left:
+class Left(NamedTuple):
     """A module without some names, and what makes up for them."""
 
     code: CodeType

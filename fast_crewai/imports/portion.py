@@ -65,6 +65,11 @@ class LeftOut:
     count: int = 0
     filtering: standing.Filters | None = None
 
+    def __post_init__(self) -> None:
+        parents = (name.rpartition(".")[0] for name in self.what.deferred)
+        self.lacking = frozenset({*self.what.left, *parents})
+        self.watched = self.lacking | self.what.watched | self.what.libraries
+
     # --------------------------------------------------------------------------- during the import
 
     def code_for(self, module: types.ModuleType, name: str, path: str) -> types.CodeType | None:
@@ -111,9 +116,8 @@ class LeftOut:
         self.watch(name)
 
     def watch(self, name: str) -> None:
-        lacking = name in self._lacking()
-        if lacking or name in self.what.watched or name in self.what.libraries:
-            watch.add(self, name, lacking)
+        if name in self.watched:
+            watch.add(self, name, name in self.lacking)
 
     def watch_all(self) -> None:
         """CrewAI is imported: from now on somebody could notice."""
@@ -121,11 +125,8 @@ class LeftOut:
             for part in self.parts if self.what.stands else ():
                 asking.answer(part.namespace, part.left.annotations, self.force)
                 standing.guard(part.namespace, part.left.annotations, self.force)
-            for name in {*self.what.watched, *self.what.libraries, *self._lacking()}:
+            for name in self.watched:
                 self.watch(name)
-
-    def _lacking(self) -> set[str]:
-        return {*self.what.left, *(name.rpartition(".")[0] for name in self.what.deferred)}
 
     def _ask(self) -> None:
         if self.ended:  # else CrewAI itself does, while it is imported

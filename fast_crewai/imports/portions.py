@@ -8,11 +8,10 @@ as without us: ``proving``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Portion:
+class Portion(NamedTuple):
     """A library that CrewAI needs for something that most programs don't do, or a large table."""
 
     left: Mapping[str, frozenset[str]]  # module → names that it doesn't import or make at once

@@ -17,11 +17,14 @@ import types
 from collections.abc import Iterable, Mapping
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fast_crewai import config
-from fast_crewai.imports import journal, lazy, others, proof, reexport_proof, store, watch
-from fast_crewai.imports.feature import WAITING, Feature
+from fast_crewai.imports import journal, lazy, others, proof, store, watch
+from fast_crewai.imports.feature import NOTHING, WAITING, Feature
+
+if TYPE_CHECKING:
+    from fast_crewai.imports.reexport_proof import Package
 
 REEXPORTS = Feature(
     "imports.openai",
@@ -39,7 +42,7 @@ _EMPTY = frozenset(  # what a module has before its first statement
 
 _DICT: Any = vars(types.ModuleType)["__dict__"]
 
-_packages: dict[str, reexport_proof.Package] = {}
+_packages: dict[str, Package] = {}
 _outside: tuple[str, ...] = ()
 _awaited: dict[str, ModuleSpec | None] = {}
 _pending = False
@@ -49,7 +52,7 @@ _expected: dict[str, None] = {}  # modules that would have been imported by now,
 
 def awaited() -> Mapping[str, ModuleSpec | None]:
     """Modules of others whose import must be seen."""
-    return _awaited if _pending else {}
+    return _awaited if _pending else NOTHING
 
 
 def plan(package: types.ModuleType) -> None:
@@ -59,7 +62,7 @@ def plan(package: types.ModuleType) -> None:
         return None
     try:
         problem = _prepare(Path(package.__path__[0]) / "types")
-    except (OSError, SyntaxError, ValueError, reexport_proof.ReexportError) as error:
+    except Exception as error:
         problem = f"{type(error).__name__}: {error}"
     if problem is not None:
         return REEXPORTS.turn_off(problem)
@@ -71,6 +74,8 @@ def plan(package: types.ModuleType) -> None:
 def _prepare(folder: Path) -> str | None:
     """Why the types don't wait; None: they do."""
     global _outside
+    from fast_crewai.imports import reexport_proof  # only programs that import openai need it
+
     loaded = [name for name in sys.modules if name in lazy.FRAMEWORKS or name.startswith("openai.")]
     if loaded:
         return f"{min(loaded)} is imported already"

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas import jsonb
@@ -22,8 +21,7 @@ _STORAGE = f"{MODULE}:LanceDBStorage"
 _TOOLS = "crewai.tools.base_tool"
 
 
-@dataclass(frozen=True)
-class Bug:
+class Bug(NamedTuple):
     """What happens, who is affected, and how to avoid it.
 
     ``routes`` are where it is; they correct it. They are ``always`` applied if CrewAI just fails

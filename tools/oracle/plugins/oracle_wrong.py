@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from fast_crewai import engine
@@ -34,7 +33,7 @@ def spoil(name: str) -> None:
         right = build(site)
         return lambda *arguments: spoiled(right(*arguments))
 
-    state.route = replace(state.route, build=wrong)
+    state.route = state.route._replace(build=wrong)
 
 
 spoil(os.environ.get("ORACLE_WRONG_ROUTE", DEFAULT))
