@@ -25,6 +25,7 @@ __all__ = [
     "deserialize_messages",
     "find_triggered_in",
     "find_triggered_methods",
+    "gather_schemas",
     "interpolate",
     "json_text",
     "jsonb_of",
@@ -139,6 +140,12 @@ class PrivateAttributes:
         raises. No side effects of its own.
 
         Raises Declined if `super(owner, obj).__getattr__` isn't `base_getattr`."""
+
+def gather_schemas(schema: Any, definitions: Any, /) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What `pydantic._internal._schema_gather.gather_schemas_for_cleaning` returns by name:
+    reference → the one schema with it, or None; and schemas with a discriminator to be applied.
+
+    Raises Declined for schemas of more than 150 levels and those that pydantic would refuse."""
 
 def track_again(objects: list[object], /) -> None:
     """Objects that the garbage collector keeps apart (`gc.freeze`) become young again."""

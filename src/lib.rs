@@ -43,6 +43,8 @@ mod _core {
     #[pymodule_export]
     use crate::message::python::{AgentMessage, deserialize_messages, serialize_messages};
     #[pymodule_export]
+    use crate::model::gather::gather_schemas;
+    #[pymodule_export]
     use crate::model::private_attribute::PrivateAttributes;
     #[pymodule_export]
     use crate::schema::python::RustToolExecutor;

@@ -19,7 +19,7 @@ from typing import Any
 import fast_crewai
 from fast_crewai import config
 from fast_crewai.imports import schema_manifest as manifest
-from fast_crewai.imports import store
+from fast_crewai.imports import schema_steps, store
 
 MOCKS = "pydantic._internal._mock_val_ser"
 _CONSTRUCTION = "pydantic._internal._model_construction"
@@ -159,6 +159,7 @@ def strange(construction: Any) -> str | None:
     if core.__version__ not in manifest.CORES:
         return f"not proven with pydantic_core {core.__version__}"
     generator = construction.GenerateSchema
+    steps = vars(sys.modules[generator.__module__])
     own = (
         (construction.complete_model_class, construction, "complete_model_class"),
         (construction.create_schema_validator, None, "create_schema_validator"),
@@ -166,6 +167,7 @@ def strange(construction: Any) -> str | None:
         (construction.collect_model_fields, None, "collect_model_fields"),
         (generator._model_schema, sys.modules[generator.__module__], "_model_schema"),
         (generator.generate_schema, sys.modules[generator.__module__], "generate_schema"),
+        *((steps[step.__name__], None, step.__name__) for step in schema_steps.STEPS),
     )
     for function, module, name in own:
         if type(function) is not types.FunctionType or function.__name__ != name:

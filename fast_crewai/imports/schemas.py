@@ -19,7 +19,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fast_crewai.imports import fields, journal, pending, schema_manifest, schema_proof, watch
+from fast_crewai.imports import (
+    fields,
+    journal,
+    pending,
+    schema_manifest,
+    schema_proof,
+    schema_steps,
+    watch,
+)
 from fast_crewai.imports.feature import ACTIVE, WAITING, Feature
 
 SCHEMAS = Feature(
@@ -175,7 +183,7 @@ def _builder(
 
 
 class _Readers:
-    """Pydantic's functions that look into a class's ``__dict__``."""
+    """Pydantic's functions that look into a class's ``__dict__``, and two slow ones."""
 
     def __init__(self) -> None:
         self._replaced: list[tuple[Any, str, Any, Any]] = []
@@ -194,6 +202,9 @@ class _Readers:
             return of_model(self, cls)
 
         self._replace(generate, "_model_schema", _model_schema)
+        module = sys.modules[generate.__module__]
+        for step in schema_steps.STEPS:
+            self._replace(module, step.__name__, step(vars(module)[step.__name__]))
 
     def install_for_adapters(self) -> None:
         """``TypeAdapter`` takes a model's own schema, validator and serializer."""

@@ -1,3 +1,4 @@
 //! Pydantic models: `pydantic.main.BaseModel`.
 
+pub mod gather;
 pub mod private_attribute;
