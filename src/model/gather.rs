@@ -212,10 +212,7 @@ fn list<'a, 'py>(value: &'a Bound<'py, PyAny>) -> Result<&'a Bound<'py, PyList>>
         .map_err(|_| Error::Declined("not a list".into()))
 }
 
-fn needed<'py>(
-    schema: &Bound<'py, PyDict>,
-    key: &Bound<'py, PyAny>,
-) -> Result<Bound<'py, PyAny>> {
+fn needed<'py>(schema: &Bound<'py, PyDict>, key: &Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>> {
     schema
         .get_item(key)?
         .ok_or_else(|| Error::Declined("a part is missing".into()))
