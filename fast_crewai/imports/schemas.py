@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from fast_crewai.imports import (
+    adapters,
     fields,
     journal,
     pending,
@@ -50,7 +51,7 @@ class _Import:
         self.thread = threading.get_ident()
         self.seen: dict[str, bool] = {}  # class and occasion → whether pydantic completed it
         self.construction: Any = None
-        self.ours: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}  # and pydantic's
+        self.ours: dict[str, tuple[Any, Callable[..., Any], Callable[..., Any]]] = {}  # pydantic's
 
     def install(self) -> None:
         """From now on two steps of pydantic's are ours. Raises what a strange pydantic makes it."""
@@ -63,11 +64,22 @@ class _Import:
         if not self.found.first:
             self._replace("collect_model_fields", lambda f: fields.collector(f, self._is_crewais))
 
-    def _replace(self, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        original = getattr(self.construction, name)
+    def install_for_adapters(self) -> None:
+        """The same, when type adapters are known."""
+        adapter = getattr(sys.modules.get(_ADAPTERS), "TypeAdapter", None)
+        name = "_init_core_attrs"
+        if adapter is None or self.found.first or name in self.ours:
+            return
+        self._replace(name, functools.partial(adapters.put_off, adapter), adapter)
+
+    def _replace(
+        self, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]], owner: Any = None
+    ) -> None:
+        owner = owner or self.construction
+        original = getattr(owner, name)
         ours = functools.wraps(original)(make(original))
-        self.ours[name] = ours, original
-        setattr(self.construction, name, ours)
+        self.ours[name] = owner, ours, original
+        setattr(owner, name, ours)
 
     def _complete(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def complete_model_class(
@@ -87,9 +99,9 @@ class _Import:
         return complete_model_class
 
     def remove(self) -> None:
-        for name, (ours, original) in self.ours.items():
-            if getattr(self.construction, name) is ours:
-                setattr(self.construction, name, original)
+        for name, (owner, ours, original) in self.ours.items():
+            if getattr(owner, name) is ours:
+                setattr(owner, name, original)
         self.ours.clear()
 
     def _occasion(self, cls: Any, options: dict[str, Any]) -> str | None:
@@ -208,18 +220,18 @@ class _Readers:
 
     def install_for_adapters(self) -> None:
         """``TypeAdapter`` takes a model's own schema, validator and serializer."""
-        adapters = sys.modules.get(_ADAPTERS)
-        if not self._replaced or any(owner is adapters for owner, *_ in self._replaced):
+        module = sys.modules.get(_ADAPTERS)
+        if not self._replaced or any(owner is module for owner, *_ in self._replaced):
             return
-        read = getattr(adapters, "_getattr_no_parents", None)
-        if adapters is None or read is None:
+        read = getattr(module, "_getattr_no_parents", None)
+        if module is None or read is None:
             return
 
         @functools.wraps(read)
         def _getattr_no_parents(obj: Any, attribute: str) -> Any:
             return pending.raw(read(obj, attribute))
 
-        self._replace(adapters, "_getattr_no_parents", _getattr_no_parents)
+        self._replace(module, "_getattr_no_parents", _getattr_no_parents)
 
     def _replace(self, owner: Any, name: str, function: Any) -> None:
         self._replaced.append((owner, name, getattr(owner, name), function))
@@ -275,6 +287,7 @@ def begin() -> None:
         if not current.ours and schema_proof.is_loaded():
             current.install()
         _readers.install_for_adapters()
+        current.install_for_adapters()
     except Exception as error:
         _give_up(f"{error}" if isinstance(error, schema_proof.StrangeError) else repr(error))
 
@@ -329,6 +342,7 @@ def build_all() -> None:
 
 
 def _forget() -> None:
+    adapters.complete_all()
     watch.remove(_watcher)
     _readers.remove()
 
