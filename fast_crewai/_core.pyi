@@ -141,7 +141,7 @@ class PrivateAttributes:
 
         Raises Declined if `super(owner, obj).__getattr__` isn't `base_getattr`."""
 
-def gather_schemas(schema: Any, definitions: Any, /) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def gather_schemas(schema: Any, definitions: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What `pydantic._internal._schema_gather.gather_schemas_for_cleaning` returns by name:
     reference → the one schema with it, or None; and schemas with a discriminator to be applied.
 

@@ -141,13 +141,12 @@ impl<'py> Gathering<'py> {
 
     fn metadata(&self, schema: &Bound<'py, PyDict>) -> Result<()> {
         let py = schema.py();
-        match schema.get_item(intern!(py, "metadata"))? {
-            Some(found) if !found.is_none() => {
-                if exact(&found)?.contains(intern!(py, DISCRIMINATOR))? {
-                    self.unions.append(schema)?;
-                }
-            }
-            _ => {}
+        let found = schema.get_item(intern!(py, "metadata"))?;
+        let known = found.filter(|metadata| !metadata.is_none());
+        if let Some(metadata) = known
+            && exact(&metadata)?.contains(intern!(py, DISCRIMINATOR))?
+        {
+            self.unions.append(schema)?;
         }
         Ok(())
     }
