@@ -81,6 +81,12 @@ READS = (
     f"{_RUNTIME}:_condition_branches",
     f"{_RUNTIME}:_is_multi_event_or",
 )
+# Flows of plain functions that CrewAI runs for itself.
+_FLOWS = {
+    "AgentExecutor": "crewai.agents.agent_executor",
+    "RecallFlow": "crewai.memory.recall_flow",
+    "EncodingFlow": "crewai.memory.encoding_flow",
+}
 _to_thread = asyncio.to_thread
 _UNSET = object()
 _CONTEXT: Any = vars(BaseException)["__context__"]
@@ -253,6 +259,12 @@ class _Run:
             failure = None  # as above
 
 
+def is_of_crewai(flow: Any) -> bool:
+    """Whether the flow is CrewAI's agent executor, or one of its memory's, and no subclass."""
+    kind, loaded = type(flow), sys.modules.get
+    return any(kind is getattr(loaded(module), name, None) for name, module in _FLOWS.items())
+
+
 # ------------------------------------------------ what the engine's coroutines call
 
 
@@ -404,9 +416,8 @@ def _loop(site: Site) -> Callable[..., Any]:
     engine = _Engine(site)
 
     async def execute_start_method(flow: Any, start_method_name: Any) -> None:
-        module = sys.modules.get("crewai.agents.agent_executor")
-        if type(flow) is not getattr(module, "AgentExecutor", None):
-            raise Declined("not CrewAI's own agent executor")
+        if not is_of_crewai(flow):
+            raise Declined("not CrewAI's own agent executor, nor a flow of its memory")
         if not flow.suppress_flow_events:
             raise Declined("emits the events of its methods")
         if site.module.asyncio.to_thread is not _to_thread:

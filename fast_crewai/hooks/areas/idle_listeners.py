@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fast_crewai.hooks.areas import idle_telemetry, usage_listener
+from fast_crewai.hooks.areas.agent_executor import is_of_crewai
 from fast_crewai.hooks.route import TargetError, locate
 
 _LISTENER = "crewai.events.event_listener"
@@ -27,7 +28,6 @@ _SOURCES = {
     "output": "crewai.tasks.task_output:TaskOutput",
     "task": "crewai.task:Task",
     "agent": "crewai.agent.core:Agent",
-    "executor": "crewai.agents.agent_executor:AgentExecutor",
 }
 _HOOKS = (
     "crewai.hooks.llm_hooks:get_before_llm_call_hooks",
@@ -322,7 +322,7 @@ class IdleListeners:
 
     def _flow(self, listener: Any, source: Any, event: Any) -> int:
         if (
-            type(source) is self._sources["executor"]
+            is_of_crewai(source)
             and source.__dict__["suppress_flow_events"] is True
             and "_is_conversational_enabled" not in source.__dict__
             and self._records_nothing(listener)

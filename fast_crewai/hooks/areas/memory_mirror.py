@@ -20,6 +20,7 @@ from fast_crewai import config
 from fast_crewai._core import Declined, MemoryMirror
 from fast_crewai.hooks.areas import memory_room
 from fast_crewai.hooks.areas.memory_records import COLUMNS
+from fast_crewai.hooks.areas.memory_version import version_of
 
 _TEXTS = (*COLUMNS[:5], "created_at", "last_accessed", "source")
 _SMALL = 20_000  # rows that are loaded for the first search
@@ -106,7 +107,7 @@ class Table:
         """The table as the handle reads it now. Raises Declined if it isn't, or won't be, here."""
         handle = storage._table
         with self._lock:
-            version = handle.version
+            version = version_of(handle)
             if self._native is not None:
                 self._tables.check_pressure()
                 if handle is self._handle and self._follow(storage, handle, version):
@@ -140,7 +141,7 @@ class Table:
         handle = storage._table
         if self._native is None:
             return None
-        if handle is not self._handle or not self._follow(storage, handle, handle.version):
+        if handle is not self._handle or not self._follow(storage, handle, version_of(handle)):
             self._drop()
         return self._native
 
@@ -151,7 +152,7 @@ class Table:
                 return
             change = _change(what, arguments, options)
             after = self._version + len(self._notes) + 1
-            if change is None or len(self._notes) >= _NOTES or handle.version != after:
+            if change is None or len(self._notes) >= _NOTES or version_of(handle) != after:
                 self._drop()
             else:
                 self._notes.append(change)
@@ -230,7 +231,7 @@ class Table:
             manifest = _manifest(storage, version)
             self._apply(handle)
             self._version, self._manifest = version, manifest
-            return bool(handle.version == version)
+            return version_of(handle) == version
         except Exception:  # the table isn't as it must be: load it again
             return False
         finally:

@@ -28,6 +28,7 @@ from crewai.events.types import (
 from crewai.execution import _current_execution_uuid
 from crewai.flow import runtime
 from crewai.hooks import llm_hooks
+from crewai.memory.recall_flow import RecallFlow
 from crewai.tasks.task_output import TaskOutput
 from crewai.telemetry.telemetry import CoreTelemetry, Telemetry
 from crewai.tools.tool_failure import ToolFailure
@@ -59,6 +60,8 @@ FITTING = [  # with the source that they usually have
     ("task", lambda: task_events.TaskCompletedEvent(output=OUTPUT)),
     ("flow", lambda: flow_events.FlowStartedEvent(flow_name="f")),
     ("flow", lambda: flow_events.FlowFinishedEvent(flow_name="f", result=1, state={})),
+    ("recall", lambda: flow_events.FlowStartedEvent(flow_name="f")),
+    ("recall", lambda: flow_events.FlowFinishedEvent(flow_name="f", result=1, state={})),
     ("object", lambda: agent_events.LiteAgentExecutionStartedEvent(**LITE, tools=[], messages="m")),
     ("object", lambda: agent_events.LiteAgentExecutionCompletedEvent(**LITE, output="o")),
     ("object", env_events.DefaultEnvEvent),
@@ -109,6 +112,8 @@ SOURCES = {
     "flow": lambda: an_executor(True),
     "a flow that shows its events": lambda: an_executor(False),
     "a flow of the user's": lambda: an_executor(True, own(AgentExecutor)),
+    "recall": lambda: a_recall(RecallFlow),
+    "a recall of the user's": lambda: a_recall(own(RecallFlow)),
 }
 
 CHANGES = [
@@ -257,6 +262,10 @@ def an_executor(quiet, kind=AgentExecutor):
     agent.create_agent_executor(tools=[])
     agent.agent_executor.suppress_flow_events = quiet
     return agent.agent_executor
+
+
+def a_recall(kind):
+    return kind(storage=None, llm=None, embedder=None)
 
 
 class Silent(BaseLLM):
