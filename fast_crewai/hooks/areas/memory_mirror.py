@@ -103,6 +103,14 @@ class Table:
             del hits[limit:]
         return tasks, rows
 
+    def recall(
+        self, storage: Any, query: Any, prefixes: list[str | None], size: int, *asker: Any
+    ) -> tuple[list[Any], list[Any], list[Any]]:
+        """MemoryMirror.recall at the version that the storage's handle reads."""
+        with self._lock:
+            native = self.current(storage, query, len(prefixes))
+            return native.recall(query, prefixes, size, *asker)
+
     def current(self, storage: Any, query: list[float], searches: int) -> MemoryMirror:
         """The table as the handle reads it now. Raises Declined if it isn't, or won't be, here."""
         handle = storage._table
