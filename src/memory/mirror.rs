@@ -1,6 +1,6 @@
 //! A table of memories in RAM: vectors side by side, and the texts that make a record.
 
-use super::distance::{Kernel, TOGETHER};
+use super::distance::{Kernel, TOGETHER, Vector, first_part};
 use super::summary::Parts;
 use crate::errors::{Result, declined};
 use std::cmp::Ordering;
@@ -30,10 +30,8 @@ pub struct Row {
     pub private: bool,
 }
 
-struct Slot {
-    row: Row,
-    scope: u32,
-}
+/// The scope of an empty slot.
+const NONE: u32 = u32::MAX;
 
 /// Equal texts, stored once.
 #[derive(Default)]
@@ -67,9 +65,12 @@ pub struct Found {
 
 pub struct Mirror {
     dim: usize,
+    first: usize,
     kernel: Kernel,
     blocks: Vec<Box<[f32]>>,
-    slots: Vec<Option<Slot>>,
+    slots: Vec<Option<Row>>,
+    /// The number of each slot's scope: a search looks at rows only where they are near.
+    scope_of: Vec<u32>,
     free: Vec<u32>,
     scopes: Vec<Text>,
     scope_numbers: HashMap<Text, u32>,
@@ -112,6 +113,14 @@ struct Nearest {
 }
 
 impl Nearest {
+    /// What is farther is of no interest.
+    fn limit(&self) -> f32 {
+        match self.heap.peek() {
+            Some(farthest) if self.heap.len() >= self.size => farthest.distance,
+            _ => f32::INFINITY,
+        }
+    }
+
     fn offer(&mut self, hit: Hit) {
         if self.heap.len() < self.size {
             self.heap.push(hit);
@@ -127,9 +136,11 @@ impl Mirror {
     pub fn new(dim: usize) -> Mirror {
         Mirror {
             dim,
+            first: first_part(dim),
             kernel: Kernel::best(),
             blocks: Vec::new(),
             slots: Vec::new(),
+            scope_of: Vec::new(),
             free: Vec::new(),
             scopes: Vec::new(),
             scope_numbers: HashMap::new(),
@@ -175,6 +186,7 @@ impl Mirror {
                     return declined("too many rows");
                 };
                 self.slots.push(None);
+                self.scope_of.push(NONE);
                 number
             }
         };
@@ -183,8 +195,12 @@ impl Mirror {
             self.blocks
                 .push(vec![0f32; BLOCK * self.dim].into_boxed_slice());
         }
-        let target = &mut self.blocks[block][place * self.dim..(place + 1) * self.dim];
-        for (to, from) in target.iter_mut().zip(vector) {
+        let (firsts, rests) = self.blocks[block].split_at_mut(BLOCK * self.first);
+        let rest = self.dim - self.first;
+        let target = firsts[place * self.first..][..self.first]
+            .iter_mut()
+            .chain(&mut rests[place * rest..][..rest]);
+        for (to, from) in target.zip(vector) {
             *to = from;
         }
         let scope = self.scope_number(&row.scope);
@@ -195,7 +211,8 @@ impl Mirror {
         if self.by_id.insert(row.id.clone(), number).is_some() {
             self.ambiguous = true;
         }
-        self.slots[number as usize] = Some(Slot { row, scope });
+        self.slots[number as usize] = Some(row);
+        self.scope_of[number as usize] = scope;
         self.state += 1;
         Ok(())
     }
@@ -234,8 +251,8 @@ impl Mirror {
         for (id, row_id, accessed) in rows {
             let slot = self.by_id.get(id.as_str());
             if let Some(Some(slot)) = slot.and_then(|&number| self.slots.get_mut(number as usize)) {
-                slot.row.row_id = *row_id;
-                slot.row.accessed = self.shared.get(&accessed.as_str().into());
+                slot.row_id = *row_id;
+                slot.accessed = self.shared.get(&accessed.as_str().into());
             }
         }
         Ok(())
@@ -247,6 +264,7 @@ impl Mirror {
         for id in ids {
             if let Some(number) = self.by_id.remove(id.as_str()) {
                 self.slots[number as usize] = None;
+                self.scope_of[number as usize] = NONE;
                 self.free.push(number);
             }
         }
@@ -282,14 +300,12 @@ impl Mirror {
                 heap: BinaryHeap::with_capacity(size.min(self.len()) + 1),
             })
             .collect();
-        let mut group: [(u32, &Row, &[u32]); TOGETHER];
-        let mut candidates = self.slots.iter().enumerate().filter_map(|(number, slot)| {
-            let slot = slot.as_ref()?;
-            let scopes: &[u32] = wanted.get(slot.scope as usize)?;
-            (!scopes.is_empty()).then_some((number as u32, &slot.row, scopes))
+        let mut candidates = (0u32..).zip(&self.scope_of).filter_map(|(number, &scope)| {
+            let scopes: &[u32] = wanted.get(scope as usize)?;
+            (!scopes.is_empty()).then_some((number, scopes))
         });
-        while let Some(first) = candidates.next() {
-            group = [first; TOGETHER];
+        let mut next_group = || {
+            let mut group = [candidates.next()?; TOGETHER];
             let mut size = 1;
             while size < TOGETHER
                 && let Some(next) = candidates.next()
@@ -297,17 +313,32 @@ impl Mirror {
                 group[size] = next;
                 size += 1;
             }
-            let vectors = group.map(|(number, _, _)| self.vector(number));
+            Some((group, size))
+        };
+        while let Some((group, size)) = next_group() {
+            let vectors = group.map(|(number, _)| self.vector(number));
             for (q, query) in queries.iter().enumerate() {
-                let distances = self.kernel.four(vectors, query);
-                for ((number, row, scopes), distance) in group.iter().zip(distances).take(size) {
+                let tasks = &mut nearest[q * prefixes.len()..][..prefixes.len()];
+                let of_row = |(_, scopes): &(u32, &[u32])| {
+                    let limits = scopes.iter().map(|&p| tasks[p as usize].limit());
+                    limits.fold(0.0, f32::max)
+                };
+                let most = group.iter().map(of_row).fold(0.0, f32::max);
+                let distances = self.kernel.four(vectors, query, most);
+                for ((number, scopes), distance) in group.iter().zip(distances).take(size) {
+                    if distance > most {
+                        continue;
+                    }
+                    let Some(row) = self.row(*number) else {
+                        continue;
+                    };
                     let hit = Hit {
                         distance,
                         row_id: row.row_id,
                         slot: *number,
                     };
                     for &p in *scopes {
-                        nearest[q * prefixes.len() + p as usize].offer(hit);
+                        tasks[p as usize].offer(hit);
                     }
                 }
             }
@@ -349,7 +380,11 @@ impl Mirror {
 
     /// The rows in these slots, which are not empty.
     pub fn taken(&self, slots: impl Iterator<Item = u32>) -> Rows {
-        let row = |slot| Some((slot, self.row(slot)?.clone(), self.vector(slot).to_vec()));
+        let vector = |slot| {
+            let (first, rest) = self.vector(slot);
+            [first, rest].concat()
+        };
+        let row = |slot| Some((slot, self.row(slot)?.clone(), vector(slot)));
         Rows {
             state: self.state,
             rows: slots.filter_map(row).collect(),
@@ -357,21 +392,26 @@ impl Mirror {
     }
 
     pub fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.slots.iter().flatten().map(|slot| &slot.row)
+        self.slots.iter().flatten()
     }
 
     pub fn numbered(&self) -> impl Iterator<Item = (u32, &Row)> {
         let slots = (0u32..).zip(&self.slots);
-        slots.filter_map(|(number, slot)| Some((number, &slot.as_ref()?.row)))
+        slots.filter_map(|(number, slot)| Some((number, slot.as_ref()?)))
     }
 
     pub(super) fn row(&self, number: u32) -> Option<&Row> {
-        let slot = self.slots.get(number as usize)?.as_ref()?;
-        Some(&slot.row)
+        self.slots.get(number as usize)?.as_ref()
     }
 
-    pub fn vector(&self, number: u32) -> &[f32] {
+    /// Its numbers: the first part of all rows of a block is before the rest of all.
+    fn vector(&self, number: u32) -> Vector<'_> {
         let (block, place) = (number as usize / BLOCK, number as usize % BLOCK);
-        &self.blocks[block][place * self.dim..(place + 1) * self.dim]
+        let (firsts, rests) = self.blocks[block].split_at(BLOCK * self.first);
+        let rest = self.dim - self.first;
+        (
+            &firsts[place * self.first..][..self.first],
+            &rests[place * rest..][..rest],
+        )
     }
 }
