@@ -12,7 +12,7 @@ const DIGITS: usize = 18;
 /// The list or dict that `text` is, or None: that is Python's to say.
 pub fn literal(text: &str) -> Option<Value<'_>> {
     let text = text.trim_start_matches([' ', '\t']);
-    if text.contains('\0') || !text.starts_with(['[', '{']) {
+    if !text.starts_with(['[', '{']) {
         return None;
     }
     let mut reader = Reader {
@@ -122,10 +122,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         self.at = end + 1;
-        // Three quotes, or strings in a row: whatever is behind must end it.
-        self.text
-            .get(start..end)
-            .filter(|_| !matches!(self.peek(), Some(b'"' | b'\'')))
+        self.text.get(start..end)
     }
 
     fn number(&mut self) -> Option<Value<'a>> {

@@ -5,6 +5,8 @@ pub mod plain;
 pub mod repair;
 
 #[cfg(feature = "python")]
+pub mod dumped;
+#[cfg(feature = "python")]
 pub mod python;
 #[cfg(feature = "python")]
 pub mod repairing;

@@ -224,9 +224,9 @@ impl<'a> Reader<'a> {
             let end = self.at;
             self.separators();
             let next = self.peek()?;
-            // An object with another brace, or nothing in it, counts on what is right behind.
+            // json_repair takes what is behind an empty one for granted.
             let right_behind = self.bytes.get(end).copied()?;
-            if right_behind == b'}' || (is_empty(&value) && !matches!(right_behind, b',' | b']')) {
+            if is_empty(&value) && !matches!(right_behind, b',' | b']') {
                 return None;
             }
             if !(next == b']' || starts_value(next) || next == b'-') {

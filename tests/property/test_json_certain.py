@@ -255,3 +255,31 @@ def test_a_key_that_is_known_ends_the_members():
     assert repaired_members("'\ud800': 1, 'b'", {}, False)[0] == 0
     assert repaired_elements("'\u00e9\U0001f600', x, [", made := [], False)[0] == 7
     assert made == ["\u00e9\U0001f600", "x"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """[{'a': x}, {",b": 1}, 2, 3]""",
+        """[{'a': x}, {"}b": 1}, 2, 3]""",
+        "['\u201ea', 'b', 'c']",
+        "[{'\u201ea': 1, 'b': 'c'}, 2]",
+        "[{'a:b': 7, ',x': 1}, 2]",
+        "[{'a:b': 7, '}x': 1}, 2]",
+        """[{'a': '' }, {"b": 1}, 2]""",
+        """[{'a': '' }, {'b': 1}, 2]""",
+        "['```json 5```', 2, 3]",
+        """[{'a': '' }, {"b": ''}, 2]""",
+        """[{'a': '' , 'b': ''}, 2]""",
+        """{'a': '```json {"b": 1}```', 'c': 2, 'd': 3}""",
+        """[{"a": b {c}, "d": 1}, 2]""",
+        """[{"a": b {c, "d": 1}, {"e": 2}]""",
+        """[{"a": b [c], "d": 1}, 2]""",
+        """[{"a": b: c, "d": 1}, 2]""",
+        """[{"a": {"b": 1}}}, 2, {"c": 3}]""",
+        """[[{"b": 1}}, 2], 3, {"c": 3}]""",
+    ],
+)
+def test_what_is_not_certain(text):
+    for cut in range(len(text)):
+        check(text[: len(text) - cut])

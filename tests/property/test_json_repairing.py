@@ -54,6 +54,7 @@ def check(text):
 @given(_prefixes, _texts)
 @example('{"a": "', "word " * 400)
 @example('{"a": "', "\\" * 401 + '", "b": 1}')
+@example('{"a": "', 'b\\"},,\'a\':{"b": {}}')
 @example('{"a": "', "x\\n" * 100 + '"b", }')
 @example('{"a": "', '{x \\"}')
 @example('{"a": "', "{x \\u0022} ```")
