@@ -29,7 +29,7 @@ impl<'py> Shapes<'_, 'py> {
         match self.known.get_item(kind)? {
             Some(found) => Ok(found),
             // Neither a model nor an enumeration.
-            None if kind.get_type().is(&kind.py().get_type::<PyType>()) => {
+            None if kind.get_type().is(kind.py().get_type::<PyType>()) => {
                 Ok(kind.py().None().into_bound(kind.py()))
             }
             None => Ok(self.learn.call1((kind,))?),

@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
     fn element(&mut self, depth: u32) -> Option<Value<'a>> {
         let first = self.peek()?;
         match first {
-            b'{' | b'[' => return self.container(first, depth),
+            b'{' | b'[' => self.container(first, depth),
             b'"' | b'\'' => {
                 let inside = self.quoted(first, b"")?;
                 let behind = self.behind_space(self.at);
