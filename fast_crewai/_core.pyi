@@ -29,6 +29,10 @@ __all__ = [
     "interpolate",
     "json_text",
     "jsonb_of",
+    "kind_of_json",
+    "python_literal",
+    "repaired_elements",
+    "repaired_members",
     "rows_to_decode",
     "sanitize_tool_name",
     "serialize_messages",
@@ -64,6 +68,24 @@ def json_text(value: Any) -> str:
     Raises Declined unless all of it is of the exact types None, bool, int (64 bits), float, str
     without lone surrogates, list, and dict with such keys, nested up to 100 levels."""
 
+def kind_of_json(text: str) -> str:
+    """What `json.loads(text)` does: "plain" for JSON without NaN, numbers of more than 600 digits
+    or more than 50 levels; "broken", "cut" for what surely raises JSONDecodeError, and "cut" if it
+    is JSON of up to 20 levels up to its end; else "unsure"."""
+
+def python_literal(text: str) -> list[Any] | dict[str, Any] | None:
+    """What `ast.literal_eval(text)` surely returns. None for all but lists and dicts of strings
+    without escapes, numbers of up to 18 digits, None, True, False, up to 16 levels."""
+
+def repaired_elements(text: str, made: list[Any], quoteless: bool) -> tuple[int, int]:
+    """Adds to `made` the elements of a list that `text` begins with, as json_repair reads them, as
+    far as that is certain. Returns where the text behind them begins, and how far was looked.
+    `quoteless`: all of what `text` is a part of has no double quote from its beginning on."""
+
+def repaired_members(text: str, made: dict[str, Any], quoteless: bool) -> tuple[int, int]:
+    """The same with members of an object, up to a key that `made` has or gets twice. Another key
+    begins behind them."""
+
 def rows_to_decode(rows: list[Any], columns: list[int]) -> list[Any]:
     """Those of the `rows` (tuples) in which not every one of the `columns` holds a str that
     `json.loads` surely reads: JSON without NaN, numbers of more than 600 digits, or more than 50
@@ -96,13 +118,19 @@ def to_serializable(
     current_depth: int,
     ancestors: set[int] | None,
     original: Callable[[Any, Any, int, int, set[int]], Any],
+    shapes: tuple[dict[Any, Any], Callable[[Any], Any]] | None = None,
 ) -> Any:
     """Mirrors crewai.utilities.serialization.to_serializable.
 
     Values that aren't plain data, and everything at depth 100 or more, are handed to `original`,
     called as `original(value, exclude, max_depth, depth, ancestor_ids)`.
 
-    Raises Declined if `obj` isn't an exact None, str, int, float, bool, dict, list, tuple or set;
+    `shapes` says what else is known: a dict by class (and what to ask for a class that it hasn't)
+    with "text", "time", "zone", "value" or, of a pydantic model whose dump is made of its fields'
+    values alone, (serializer, model_dump, names of its fields).
+
+    Raises Declined if `obj` isn't an exact None, str, int, float, bool, dict, list, tuple or set,
+    nor known;
     if the other arguments aren't of exact types, or `current_depth` is outside 0..99; and if a
     container changes while it is read (code called back may have run by then)."""
 

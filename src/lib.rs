@@ -35,6 +35,10 @@ mod _core {
     #[pymodule_export]
     use crate::json::python::rows_to_decode;
     #[pymodule_export]
+    use crate::json::repairing::{
+        kind_of_json, python_literal, repaired_elements, repaired_members,
+    };
+    #[pymodule_export]
     use crate::json::serializable::to_serializable;
     #[pymodule_export]
     use crate::json::write::json_text;

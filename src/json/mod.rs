@@ -1,9 +1,15 @@
 //! JSON-like data: `crewai.utilities.serialization`, and what stores keep as text.
 
+pub mod literal;
 pub mod plain;
+pub mod repair;
 
 #[cfg(feature = "python")]
+pub mod dumped;
+#[cfg(feature = "python")]
 pub mod python;
+#[cfg(feature = "python")]
+pub mod repairing;
 #[cfg(feature = "python")]
 pub mod serializable;
 #[cfg(feature = "python")]

@@ -8,21 +8,49 @@ pub const MAX_DEPTH: u32 = 50;
 /// The lowest limit that Python can be given is 640 digits.
 pub const MAX_DIGITS: usize = 600;
 
+/// What `json.loads` makes of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// JSON (RFC 8259) within these limits.
+    Plain,
+    /// It surely raises JSONDecodeError.
+    Broken,
+    /// It does, at the end of the text: so far it is JSON, nested no deeper than this.
+    Cut(u32),
+    Unsure,
+}
+
 /// Whether `text` is JSON (RFC 8259) within these limits.
 pub fn is_plain(text: &str) -> bool {
-    Reader {
+    kind(text) == Kind::Plain
+}
+
+pub fn kind(text: &str) -> Kind {
+    let mut reader = Reader {
         rest: text.as_bytes(),
+        cut: false,
+        unsure: false,
+        deepest: 0,
+    };
+    match reader.document() {
+        Some(()) => Kind::Plain,
+        None if reader.unsure => Kind::Unsure,
+        None if reader.cut => Kind::Cut(reader.deepest),
+        None => Kind::Broken,
     }
-    .document()
-    .is_some()
 }
 
 struct Reader<'a> {
     rest: &'a [u8],
+    /// The text ended too early.
+    cut: bool,
+    /// Beyond the limits, or one of Python's constants.
+    unsure: bool,
+    deepest: u32,
 }
 
 impl Reader<'_> {
-    fn document(mut self) -> Option<()> {
+    fn document(&mut self) -> Option<()> {
         // Of each open bracket one bit: whether it is an object's.
         let (mut depth, mut objects) = (0u32, 0u64);
         self.space();
@@ -31,8 +59,9 @@ impl Reader<'_> {
                 open @ (b'{' | b'[') => {
                     let is_object = open == b'{';
                     if depth == MAX_DEPTH {
-                        return None;
+                        return self.unsure();
                     }
+                    self.deepest = self.deepest.max(depth + 1);
                     self.space();
                     // One with nothing in it is a value that has ended.
                     if !self.eat(if is_object { b'}' } else { b']' }) {
@@ -76,9 +105,17 @@ impl Reader<'_> {
     }
 
     fn next(&mut self) -> Option<u8> {
-        let (&first, rest) = self.rest.split_first()?;
+        let Some((&first, rest)) = self.rest.split_first() else {
+            self.cut = true;
+            return None;
+        };
         self.rest = rest;
         Some(first)
+    }
+
+    fn unsure(&mut self) -> Option<()> {
+        self.unsure = true;
+        None
     }
 
     fn eat(&mut self, byte: u8) -> bool {
@@ -106,7 +143,7 @@ impl Reader<'_> {
     }
 
     fn is(&mut self, byte: u8) -> Option<()> {
-        self.eat(byte).then_some(())
+        (self.next()? == byte).then_some(())
     }
 
     fn word(&mut self, word: &[u8]) -> Option<()> {
@@ -169,9 +206,10 @@ impl Reader<'_> {
             b'0' => {}
             b'1'..=b'9' => {
                 if self.digits() >= MAX_DIGITS {
-                    return None;
+                    return self.unsure();
                 }
             }
+            b'N' | b'I' => return self.unsure(),
             _ => return None,
         }
         if self.eat(b'.') && self.digits() == 0 {
@@ -280,6 +318,32 @@ mod tests {
         ] {
             assert!(!is_plain(text), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_loads_surely_refuses() {
+        for (text, wanted) in [
+            ("{}", Kind::Plain),
+            ("", Kind::Cut(0)),
+            ("[", Kind::Cut(1)),
+            ("{\"a\": [{}, \"b", Kind::Cut(3)),
+            ("{\"a\"", Kind::Cut(1)),
+            ("{\"a\": 1", Kind::Cut(1)),
+            ("{\"a\": 1, ", Kind::Cut(1)),
+            ("{a", Kind::Broken),
+            ("{'a': 1}", Kind::Broken),
+            ("[None]", Kind::Unsure),
+            ("[x]", Kind::Broken),
+            ("[-Infinity", Kind::Unsure),
+            ("[Infinity", Kind::Unsure),
+            ("[tru", Kind::Broken),
+            ("{} x", Kind::Broken),
+            ("[\"\n", Kind::Broken),
+        ] {
+            assert_eq!(kind(text), wanted, "{text}");
+        }
+        assert_eq!(kind(&"[".repeat(51)), Kind::Unsure);
+        assert_eq!(kind(&format!("[{}", "9".repeat(700))), Kind::Unsure);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `to_serializable` for plain data; everything else goes to the original, subtree by subtree.
 
+use super::dumped::{Shapes, names_only};
 use crate::errors::{Result, declined, guarded};
 use crate::live::{DictWalk, ListWalk, exact_i64};
 use pyo3::prelude::*;
@@ -9,8 +10,9 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, Py
 /// original and back, so this bounds the native stack whatever calls us again.
 const MAX_NATIVE_DEPTH: i64 = 100;
 
-/// `crewai.utilities.serialization.to_serializable` for plain data.
+/// `crewai.utilities.serialization.to_serializable` for plain data, and for what `shapes` knows.
 #[pyfunction]
+#[pyo3(signature = (obj, exclude, max_depth, current_depth, ancestors, original, shapes=None))]
 pub fn to_serializable<'py>(
     obj: &Bound<'py, PyAny>,
     exclude: &Bound<'py, PyAny>,
@@ -18,9 +20,11 @@ pub fn to_serializable<'py>(
     current_depth: &Bound<'py, PyAny>,
     ancestors: &Bound<'py, PyAny>,
     original: &Bound<'py, PyAny>,
+    shapes: Option<(Bound<'py, PyDict>, Bound<'py, PyAny>)>,
 ) -> Result<Bound<'py, PyAny>> {
     guarded(|| {
-        if !is_plain(obj) {
+        let plain = is_plain(obj);
+        if !plain && shapes.is_none() {
             return declined("not plain data");
         }
         let depth = exact_i64(current_depth, "current_depth is not a plain int")?;
@@ -33,8 +37,21 @@ pub fn to_serializable<'py>(
             ancestors: checked_ancestors(ancestors)?,
             path: Vec::new(),
             original,
+            shapes: shapes
+                .as_ref()
+                .map(|(known, learn)| Shapes { known, learn }),
         };
-        walker.convert(obj, depth)
+        if plain {
+            return walker.convert(obj, depth);
+        }
+        let max_depth = walker.max_depth;
+        if max_depth > 0 && depth >= max_depth {
+            return declined("not plain data");
+        }
+        match walker.dumped(obj, depth)? {
+            Some(found) => Ok(found),
+            None => declined("not plain data"),
+        }
     })
 }
 
@@ -80,6 +97,7 @@ struct Walker<'a, 'py> {
     /// The containers being walked, outermost first; each is held by its own call.
     path: Vec<*mut pyo3::ffi::PyObject>,
     original: &'a Bound<'py, PyAny>,
+    shapes: Option<Shapes<'a, 'py>>,
 }
 
 impl<'py> Walker<'_, 'py> {
@@ -109,9 +127,23 @@ impl<'py> Walker<'_, 'py> {
             self.within(obj, "<circular_ref:set>", |walker| {
                 walker.set(set, depth + 1)
             })
+        } else if let Some(found) = self.dumped(obj, depth)? {
+            Ok(found)
         } else {
             self.hand_over(obj, depth)
         }
+    }
+
+    /// Without the original, if it is a model of a known kind with plain values, a UUID or a time.
+    fn dumped(&self, obj: &Bound<'py, PyAny>, depth: i64) -> Result<Option<Bound<'py, PyAny>>> {
+        let Some(shapes) = &self.shapes else {
+            return Ok(None);
+        };
+        let (only, exclude) = names_only(self.exclude.as_ref())?;
+        if !only || self.is_ancestor(obj)? {
+            return Ok(None);
+        }
+        shapes.top(obj, exclude, self.max_depth, depth)
     }
 
     /// Walks a container, or names it when it is one of its own ancestors.

@@ -12,7 +12,7 @@ from json_repair import json_parser, parse_string, repair_json
 from strategies import model_texts
 
 from fast_crewai._core import Declined
-from fast_crewai.hooks.areas import json_repairing, json_runs, json_steps
+from fast_crewai.hooks.areas import json_certain, json_repairing, json_steps
 
 found = json_repairing.Steps.of(repair_json)
 assert found is not None
@@ -54,6 +54,7 @@ def check(text):
 @given(_prefixes, _texts)
 @example('{"a": "', "word " * 400)
 @example('{"a": "', "\\" * 401 + '", "b": 1}')
+@example('{"a": "', 'b\\"},,\'a\':{"b": {}}')
 @example('{"a": "', "x\\n" * 100 + '"b", }')
 @example('{"a": "', '{x \\"}')
 @example('{"a": "', "{x \\u0022} ```")
@@ -171,8 +172,8 @@ def _list(random):
 def test_lists_are_equal(seed, window):
     random = Random(seed * 100_000 + window)
     with (
-        mock.patch.object(json_runs, "_WINDOW", window),
-        mock.patch.object(json_runs, "_LEAST", 1),
+        mock.patch.object(json_certain, "_WINDOW", window),
+        mock.patch.object(json_certain, "_FIRST", min(window, 512)),
     ):
         for _ in range(400):
             check(_list(random))

@@ -90,7 +90,7 @@ def test_a_failing_repair_is_raised_in_the_context_of_pythons_word_on_the_litera
 def test_python_is_not_asked_whether_what_is_cut_off_is_a_literal():
     with mock.patch("ast.parse", side_effect=AssertionError):
         found = read(LONG)
-        for text in (LONG + "}", LONG.replace("d", "\\d"), "(" + LONG, LONG[:900]):
+        for text in (LONG + '"}', LONG.replace("d", "\\d"), "(" + LONG, LONG[:900]):
             with pytest.raises(AssertionError):
                 read(text)
     assert found == read(LONG, ToolUsage._validate_tool_input.__wrapped__)

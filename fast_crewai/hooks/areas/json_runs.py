@@ -15,19 +15,11 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _CLOSING = {"{": "},", "[": "],", '"': '",'}
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise Declined("a key twice")
-    return made
-
-
 def _constant(name: str) -> Any:
     raise Declined(name)
 
 
-_ANY = json.JSONDecoder(parse_constant=_constant)
-_DISTINCT = json.JSONDecoder(parse_constant=_constant, object_pairs_hook=_distinct)
+_DECODER = json.JSONDecoder(parse_constant=_constant)
 
 
 class Runs:
@@ -36,10 +28,9 @@ class Runs:
     What a failed attempt has read is paid for: no other one is made for as many characters.
     """
 
-    def __init__(self, text: str, odd: str, distinct: bool) -> None:
+    def __init__(self, text: str, odd: str) -> None:
         self.text = text
         self._odd = re.compile(odd)
-        self._decoder = _DISTINCT if distinct else _ANY
         self._from, self._until = 0, -1  # the next odd thing behind the first, at the second
         self._again = 0
 
@@ -71,7 +62,7 @@ class Runs:
     def _read(self, at: int, end: int, deepest: int) -> list[Any] | None:
         chunk = f"[{self.text[at:end]}]"
         try:
-            found, behind = self._decoder.scan_once(chunk, 0)  # type: ignore[attr-defined]
+            found, behind = _DECODER.scan_once(chunk, 0)  # type: ignore[attr-defined]
         except (StopIteration, ValueError, Declined, RecursionError):
             return None
         if behind != len(chunk):

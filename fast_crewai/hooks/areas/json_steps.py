@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from fast_crewai.hooks.areas.json_runs import Runs
+from fast_crewai._core import repaired_elements, repaired_members
+from fast_crewai.hooks.areas.json_certain import Certain
 from fast_crewai.hooks.areas.json_strings import Text
 from fast_crewai.hooks.areas.recompile import recompiled
 
@@ -17,20 +18,18 @@ _DELIMITERS = ('"', "'", "“", "”")
 _ENTRY = re.compile(r"[^\W_]|[\"'“”]")
 _CONTENT = re.compile(r"[^\s\\]")
 _SEPARATORS = re.compile(r"[\s,]*")
-# In a list these are read otherwise than as JSON, or depend on what is around them.
-_ODD = r'\\|""\s|\[\s*\]|\{\s*\}|[0-9]{100}|[0-9][eE]\+'
 # Words in a key's place that no colon follows: each is read and dropped.
 _STOP = r"\s\]:\"'“”„\\\0"
 _NO_KEYS = re.compile(rf"(?:\{{?[^\W_][^{_STOP}]*\s+(?=[^{_STOP},}}#/\[])){{1,1000}}")
 _EMPTY = "(self, start_index, schema, schema_repairer)"
 _RESULT = "(self, obj, start_index, schema, path, schema_repairer)"
-_DEEPEST = 20  # lists and objects around a list whose elements are tried as JSON
+_DEEPEST = 20  # lists and objects around what is read many at a time
 _STARTS = re.compile(r"[{\[(#/]")
 
 
 def faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> tuple[Any, Any]:
     """The parser, and the code of ours that calls nothing where json_repair's doesn't."""
-    new_state = functions["StringParseState"]
+    new_state, contexts = functions["StringParseState"], functions["ContextValues"]
 
     def state_of(self: Any) -> Any:
         state = new_state()
@@ -90,29 +89,39 @@ def faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> t
     def begin(self: Any, made: list[Any]) -> None:
         text = self.json_str
         if 0 <= self.index < len(text):
-            self.index = _SPACES.match(text, self.index).end()  # type: ignore[union-attr]
-            if self.index < len(text) and plain_elements(self, made, self.index):
-                self.index = _SEPARATORS.match(text, self.index).end()  # type: ignore[union-attr]
+            self.index = at = _SPACES.match(text, self.index).end()  # type: ignore[union-attr]
+            if at < len(text) and text[at] != ",":
+                append_more(self, made)
+                if self.index > at:
+                    self.index = _SEPARATORS.match(text, self.index).end()  # type: ignore[union-attr]
 
     def append(self: Any, made: list[Any], value: Any) -> None:
         made.append(value)
-        at = _SEPARATORS.match(self.json_str, self.index) if self.index >= 0 else None
-        if at and at.end() > self.index:
-            plain_elements(self, made, at.end())
+        append_more(self, made)
 
-    def plain_elements(self: Any, made: list[Any], at: int) -> bool:
-        """Elements that json_repair reads as JSON does; it stands behind the last of them then."""
-        if self.deferred_contexts or len(self.context.context) > _DEEPEST:
-            return False
-        runs = self._runs
-        if runs is None or runs.text is not self.json_str:
-            runs = self._runs = Runs(self.json_str, _ODD, distinct=True)
-        known = len(made)
-        for found, end in runs.chunks(at, 2):
-            _deeper(60)  # json_repair would be
-            made += found
-            self.index = end
-        return len(made) > known
+    def append_more(self: Any, made: list[Any]) -> None:
+        """What is certain; it stands behind that then, as json_repair would."""
+        text, known = self.json_str, self._elements
+        if known is None or known.text is not text:
+            known = self._elements = Certain(text, repaired_elements)
+        if self.index >= known.again and not self.deferred_contexts:
+            read_on(self, known, made)
+
+    def members(self: Any, made: dict[str, Any]) -> Any:
+        text, known = self.json_str, self._members
+        if known is None or known.text is not text:
+            known = self._members = Certain(text, repaired_members)
+        if self.index >= known.again and not self.deferred_contexts:
+            read_on(self, known, made)
+        return self
+
+    def read_on(self: Any, known: Certain, made: Any) -> None:
+        at = self.index
+        if 0 <= at < len(known.text) and len(self.context.context) <= _DEEPEST:
+            end = known.read(made, at)
+            if end > at:
+                deeper(60)  # json_repair would be
+                self.index = end
 
     parse_array = recompiled(
         functions["parse_array"],
@@ -140,10 +149,10 @@ def faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> t
     parse_object = recompiled(
         functions["parse_object"],
         {
-            "_parse_object_key(self, obj)": "_fc_key(self, obj)",
+            "_parse_object_key(self, obj)": "_fc_key(_fc_members(self, obj), obj)",
             f"_repair_empty_object_result{_RESULT}": f"_fc_empty{_RESULT}",
         },
-        {"_fc_key": member_key, "_fc_empty": empty},
+        {"_fc_key": member_key, "_fc_members": members, "_fc_empty": empty},
     )
     plain_tuple = methods["parenthesized_is_explicit_tuple"]
     plain_start = methods["top_level_parenthesized_can_start_value"]
@@ -158,7 +167,9 @@ def faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> t
         _ahead_text: str = ""
         _ahead: dict[Any, tuple[int, int]]
         _entry = "", 0, -1
-        _runs: Runs | None = None
+        array, object_value = contexts.ARRAY, contexts.OBJECT_VALUE
+        _elements: Certain | None = None
+        _members: Certain | None = None
         _closers = "", -1
 
         def skip_to_character(self, character: Any, idx: int = 0) -> int:
@@ -233,6 +244,9 @@ def faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> t
         key_of,
         begin,
         append,
+        append_more,
+        members,
+        read_on,
         Faster.parenthesized_is_explicit_tuple,
         Faster._closes,
         Faster.scroll_whitespaces,
@@ -242,9 +256,10 @@ def faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> t
     return Faster, {function.__code__ for function in flat}
 
 
-def _deeper(frames: int) -> None:
+def deeper(frames: int) -> None:
+    """Raises RecursionError if as many calls in each other would."""
     if frames:
-        _deeper(frames - 1)
+        deeper(frames - 1)
 
 
 class _Colonless:

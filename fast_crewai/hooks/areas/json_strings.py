@@ -8,7 +8,7 @@ from typing import Any
 
 from fast_crewai._core import Declined
 
-# In a string these are all that json_repair ever looks at; without quotes, spaces too.
+# In a string these are all that json_repair ever looks at; in a key without quotes, spaces too.
 _SPECIAL = frozenset("\0\"'“”„{}[](),:\\")
 _ESCAPES = r"|\\(?:[ntrb\"']|u(?!00(?:5[cC]|7[bBdD]))[0-9a-fA-F]{4})"
 _UNICODE = re.compile(r"\\u(....)")
@@ -40,8 +40,8 @@ class Text:
         if not self._starts_run(added):
             if added not in ",}":
                 return self._append(added)
-            if not quiet:
-                pattern = _COMMAS if pattern in _MEMBERS else _NOTHING
+            if not quiet:  # a comma in front of another one is read as that one is
+                pattern = _COMMAS if added == "," and pattern in _MEMBERS else _NOTHING
             self._append(added)
             first += 1
         run = pattern.match(text, first)
@@ -112,28 +112,29 @@ def _run(state: Any, parser: Any) -> tuple[re.Pattern[str], bool]:
     And whether no quote follows: then commas that can't part members belong to the string. In a
     span of low quotes, or while a container is open, each special character counts.
     """
-    context = parser.context
+    current, stack = parser.context.current, parser.context.context
     delimiter, missing = state.rstring_delimiter, state.missing_quotes
-    place = context.current.name if context.current else ""
-    listed = any(value.name == "ARRAY" for value in context.context)
+    listed = parser.array in stack
     busy = len(delimiter) > 1 or state.pending_inline_container or state.inline_container_stack
-    member = place == "OBJECT_VALUE" and not busy
+    member = current is parser.object_value and not busy
     quiet = member and not parser.quotes_follow()
-    key = (delimiter[0], missing, place, listed, bool(busy), quiet)
+    key = (delimiter[0], missing, current, listed, not busy, quiet)
     found = _RUNS.get(key)
     if found is None:
+        place = current.name if current else ""
         special = re.escape("".join(_SPECIAL)) if busy else _specials(delimiter, place, listed)
         special += "," if missing and listed else ""
-        special += "\\s" if missing else ""
+        special += "\\s" if missing and place == "OBJECT_KEY" else ""
         others = "" if busy else _ESCAPES
         if quiet and not missing:  # braces that are closed belong to it, too
             special += "{"
             # A quote in front of a closing brace would count.
             inside = f"(?:[^{special}]|\\\\[ntrb]{_COMMA}){{0,200}}"
             others += rf"{_COMMA}|\{{{inside}\}}|\{{"
-        found = _RUNS[key] = re.compile(f"(?:[^{special}]+{others}){{1,1000}}")
+        found = re.compile(f"(?:[^{special}]+{others}){{1,1000}}")
         if member and not missing:
             _MEMBERS.add(found)
+        _RUNS[key] = found
     return found, quiet
 
 

@@ -64,7 +64,7 @@ class _Json5:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
-        self._runs = Runs(text, _ODD, distinct=False)
+        self._runs = Runs(text, _ODD)
 
     def read(self, position: int) -> dict[str, Any]:
         self._at = position

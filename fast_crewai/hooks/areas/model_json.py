@@ -6,12 +6,15 @@ import ast
 import json
 import threading
 from collections.abc import Callable
+from json import JSONDecodeError
 from typing import Any
 
-from fast_crewai._core import Declined
+from fast_crewai._core import Declined, kind_of_json, python_literal
 from fast_crewai.hooks.areas import json_repairing
 from fast_crewai.hooks.areas.json_repairing import Repairing
+from fast_crewai.hooks.areas.json_steps import deeper
 from fast_crewai.hooks.areas.json_texts import json5_object, span
+from fast_crewai.hooks.areas.own_json import check_reading
 from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.route import Route, Site
 
@@ -36,6 +39,7 @@ def _partial_json(site: Site) -> Callable[..., Any]:
 class _Repaired(threading.local):
     """A text and its repair, between CrewAI's two requests for it."""
 
+    broken: tuple[str, bool] | None = None  # not JSON; whether because it is cut off
     text: str | None = None
     result: Any = None
     read: tuple[str, Any] | None = None  # a text, and what json5 will make of it
@@ -54,14 +58,45 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
     kept = _Repaired()
     repaired = Repairing()
 
+    def decoded(module: Any, text: Any) -> Any:
+        """What surely is no JSON isn't made into objects up to where it ends being any."""
+        kept.broken = None
+        if type(text) is str and len(text) >= json_repairing.WORTH and _is_refused(module, text):
+            raise JSONDecodeError("no JSON", "", 0)
+        return module.loads(text)
+
+    def _is_refused(module: Any, text: str) -> bool:
+        try:
+            check_reading(module)
+        except Declined:
+            return False
+        kind = kind_of_json(text)
+        if kind in ("broken", "cut"):
+            deeper(60)  # as the decoder could be, or Python's parser
+            kept.broken = text, kind == "cut" and text.isascii() and "\x7f" not in text
+        return kept.broken is not None
+
+    def is_cut_json(text: str) -> bool:
+        """Then json5, which reads what JSON is, raises ValueError, too."""
+        broken = kept.broken
+        return broken is not None and broken[0] is text and broken[1]
+
     def literal(module: Any, text: Any) -> Any:
         """An object that is cut off is no literal: Python would parse all of it to find out."""
         kept.cut = None
-        if module is ast and module.literal_eval is literal_eval and _is_cut_off(text):
+        if module is not ast or module.literal_eval is not literal_eval or type(text) is not str:
+            return module.literal_eval(text)
+        if _is_cut_off(text, is_cut_json(text)):
             error = SyntaxError("a bracket or a string was never closed")
             kept.cut = text, error
             raise error
-        return module.literal_eval(text)
+        found = python_literal(text)
+        if found is None:
+            return literal_eval(text)
+        deeper(60)
+        if type(found) is dict:
+            kept.broken = None
+        return found
 
     def first(repair: Any, text: Any) -> Any:
         cut = kept.cut
@@ -78,11 +113,13 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
         kept.text = kept.read = None
         if repair is not expected or type(text) is not str or json.loads is not decode:
             return repair(text)
-        try:
-            return decode(text)
-        except ValueError:
-            pass
-        if kept.cut is None and names["json5"] is json5 and json5.loads is loads:
+        if kept.broken is None or kept.broken[0] is not text:
+            try:
+                return decode(text)
+            except ValueError:
+                pass
+        own = names["json5"] is json5 and json5.loads is loads
+        if kept.cut is None and own and not is_cut_json(text):
             try:
                 kept.read = text, json5_object(text)
             except Exception:  # then CrewAI needs the repair
@@ -105,10 +142,11 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
     def read(module: Any, text: Any) -> Any:
         known, kept.read = kept.read, None
         cut, kept.cut = kept.cut, None
+        is_cut, kept.broken = is_cut_json(text), None
         if module is json5 and module.loads is loads and type(text) is str:
             if known is not None and known[0] is text:
                 return known[1]
-            if cut is not None and cut[0] is text:
+            if is_cut or (cut is not None and cut[0] is text):
                 raise ValueError("cut off")
             try:
                 return json5_object(text)
@@ -119,24 +157,29 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
     return recompiled(
         site.original,
         {
+            "json.loads(tool_input)": "_fc_decoded(json, tool_input)",
             "ast.literal_eval(tool_input)": "_fc_literal(ast, tool_input)",
             "repair_json(tool_input)": "_fc_first(repair_json, tool_input)",
             "repair_json(tool_input, skip_json_loads=True)": "_fc_again(repair_json, tool_input)",
             "json5.loads(tool_input)": "_fc_read(json5, tool_input)",
         },
-        {"_fc_literal": literal, "_fc_first": first, "_fc_again": again, "_fc_read": read},
+        {
+            "_fc_decoded": decoded,
+            "_fc_literal": literal,
+            "_fc_first": first,
+            "_fc_again": again,
+            "_fc_read": read,
+        },
     )
 
 
-def _is_cut_off(text: Any) -> bool:
+def _is_cut_off(text: str, as_json: bool) -> bool:
     """Whether it surely is. Backslashes could make Python warn before it finds the end."""
-    if not (
-        type(text) is str
-        and len(text) >= json_repairing.WORTH
-        and text.lstrip(" \t\r\n").startswith("{")
-        and not text.rstrip().endswith("}")
-        and "\\" not in text
-    ):
+    if len(text) < json_repairing.WORTH or not text.lstrip(" \t\r\n").startswith("{"):
+        return False
+    if as_json and "\\/" not in text:  # the only escape of JSON's that isn't Python's
+        return True
+    if "\\" in text or text.rstrip().endswith("}"):
         return False
     try:
         json5_object(text)

@@ -28,7 +28,7 @@ class OddEventError(Exception):
     """An event that isn't serialised field by field, or a record of another make."""
 
 
-class _Shape:
+class Shape:
     """What is known of one class of events: of which fields its dump is made, and how.
 
     ``free`` are the fields of any type: pydantic asks the value itself how it is dumped.
@@ -74,7 +74,7 @@ class _Shape:
 class _Kept:
     """The text of an event's plain fields, and the values that it is the text of."""
 
-    shape: _Shape
+    shape: Shape
     names: tuple[str, ...]
     values: list[Any]
     changeable: bytes | None
@@ -91,7 +91,7 @@ class RecordText:
 
         self._model = BaseModel
         self._model_dump = BaseModel.model_dump
-        self._shapes: dict[Any, _Shape] = {}
+        self._shapes: dict[Any, Shape] = {}
         self._kept: WeakKeyDictionary[Any, dict[int, _Kept]] = WeakKeyDictionary()
 
     def of(self, lock: Any, nodes: list[tuple[str, Any, dict[str, list[str]]]]) -> list[str]:
@@ -108,14 +108,14 @@ class RecordText:
         self._kept[lock] = after
         return pieces
 
-    def _shape(self, kind: Any) -> _Shape:
+    def _shape(self, kind: Any) -> Shape:
         shape = self._shapes.get(kind)
         if (
             shape is None
             or shape.serializer is not kind.__pydantic_serializer__
             or kind.model_dump is not self._model_dump
         ):
-            shape = self._shapes[kind] = _Shape(kind, self._model_dump)
+            shape = self._shapes[kind] = Shape(kind, self._model_dump)
         return shape
 
     def _plain(self, event: Any, kept: _Kept | None) -> _Kept:

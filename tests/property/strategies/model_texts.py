@@ -89,6 +89,10 @@ CORPUS = (
     "(1, (2), ((3",
     "(" * 40 + ",)",
     '{"a": "b", "c": [1, 2, {"d": "e',
+    '{"key" : "a\\"},,\'a\':{"b": {}}',
+    "[None, True, 'a, b', x y, \"c\", -1.5, {'d': None, e: f}, [nullx], {}, g",
+    "{'a': None, \"b\": word, c: 1,d: 2, 'e': 'f', 'a': [], 'g': {}, 'h': x}",
+    "{x} {y z} {x, y} {[w]}",
     'prose (note) # [b\n{"a": \'b", c\'} more, {"a": 2}',
 )
 _marks = st.sampled_from(
