@@ -88,6 +88,11 @@ class _Native:
     def distrust(self) -> None:
         self.kind = None
 
+    def forked(self) -> None:
+        """In a child: LanceDB has started its native side again, and a lock may be nobody's."""
+        self._lock = threading.Lock()
+        self._tried, self.kind = True, None
+
 
 _native = _Native()
 
@@ -117,5 +122,5 @@ def version_of(handle: Any) -> int:
     return found
 
 
-if hasattr(os, "register_at_fork"):  # a child's native side has been started again by LanceDB
-    os.register_at_fork(after_in_child=_native.distrust)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_native.forked)
