@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import os
 import sys
+import threading
 import types
 from collections.abc import Iterable, Mapping
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -33,6 +34,8 @@ REEXPORTS = Feature(
 )
 
 _ROOT = "openai.types"
+_BASE = ("openai", "BaseModel")  # who has it can change what classes of types become
+_PATIENCE = 1.0  # seconds that a fork waits for imports of ours
 _BUILD = "DEFER_PYDANTIC_BUILD"  # if it is set, a definition may do more than define
 
 _EMPTY = frozenset(  # what a module has before its first statement
@@ -48,6 +51,11 @@ _awaited: dict[str, ModuleSpec | None] = {}
 _pending = False
 _made: dict[str, types.ModuleType] = {}  # packages that look for names when they are asked
 _expected: dict[str, None] = {}  # modules that would have been imported by now, in this order
+
+# Held while something is imported that plain Python would have imported before: a child that is
+# forked meanwhile would wait for its import lock without end.
+_importing = threading.RLock()
+_forking: list[bool] = []
 
 
 def awaited() -> Mapping[str, ModuleSpec | None]:
@@ -125,6 +133,8 @@ def executed(name: str) -> None:
     """A module has been executed: one of the packages, or one that may replace anything."""
     if name in lazy.FRAMEWORKS:
         settle_quietly()
+    elif name == _BASE[0] and _pending:
+        watch.add(_watcher, *_BASE[:1], shell=_BASE[1])
     elif name == "crewai":
         if REEXPORTS.state == WAITING and "openai" in sys.modules:
             REEXPORTS.turn_off("openai is imported with CrewAI")
@@ -134,9 +144,13 @@ def executed(name: str) -> None:
 
 def settle() -> None:
     """Import all that would have been imported by now. Raises what that raises."""
+    with _importing:
+        if _pending:
+            _settle()
+
+
+def _settle() -> None:
     global _pending
-    if not _pending:
-        return
     if _made:
         journal.note(REEXPORTS.name)
     done: set[str] = set()
@@ -172,12 +186,14 @@ def _answer(module: types.ModuleType, name: str) -> Any:
     target = _packages[package].names.get(name)
     if target is None:
         child = f"{package}.{name}"
-        if child in _expected:
+        if child not in _expected:
+            return types.ModuleType.__getattribute__(module, name)
+        with _importing:
             return importlib.import_module(child)
-        return types.ModuleType.__getattribute__(module, name)
-    value: Any = importlib.import_module(target[0])
-    if target[1]:
-        value = getattr(value, target[1])
+    with _importing:
+        value: Any = importlib.import_module(target[0])
+        if target[1]:
+            value = getattr(value, target[1])
     return _names(module).setdefault(name, value)
 
 
@@ -201,7 +217,7 @@ class Reexporting(types.ModuleType):
         child = f"{_name(self)}.{name}"
         if sys.modules.get(child, self) is value:  # the end of a submodule's import
             watch.add(_watcher, child)
-        elif not name.startswith("__"):
+        elif name != "__module__":  # openai itself sets that
             settle_quietly()
         types.ModuleType.__setattr__(self, name, value)
 
@@ -217,6 +233,21 @@ class Reexporting(types.ModuleType):
     def __dir__(self) -> Iterable[str]:
         settle_quietly()
         return types.ModuleType.__dir__(self)
+
+
+def _before_fork() -> None:
+    _forking.append(_pending and _importing.acquire(timeout=_PATIENCE))
+
+
+def _after_fork() -> None:
+    if _forking.pop():
+        _importing.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )
 
 
 class _Watcher:

@@ -45,7 +45,10 @@ impl<'py> Gathering<'py> {
             return declined("a schema of another kind");
         };
         let inner = depth + 1;
-        match kind.to_str()? {
+        let Ok(kind) = kind.to_str() else {
+            return declined("a schema of another kind");
+        };
+        match kind {
             "definition-ref" => return self.reference(schema, inner),
             "definitions" => {
                 self.schema(&needed(schema, intern!(py, "schema"))?, inner)?;

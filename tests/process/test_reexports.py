@@ -125,6 +125,37 @@ CASES = [
     print(found)
     """,
     """
+    import openai
+    openai.BaseModel.model_config["extra"] = "forbid"
+    from openai.types import Batch
+    print(Batch.model_config)
+    """,
+    """
+    import openai, types, openai.types.chat as c
+    class My(types.ModuleType): pass
+    openai.types.__class__ = My
+    c.__getattr__ = lambda name: "user's " + name
+    print(openai.types.Batch, type(openai.types), c.ChatCompletion, c.nothing)
+    """,
+    """
+    import os, signal, threading, openai.types as t
+    begun = threading.Event()
+    def ask(): begun.set(); dir(t)
+    thread = threading.Thread(target=ask)
+    thread.start()
+    begun.wait()
+    children = []
+    for _ in range(5):
+        child = os.fork()
+        if not child:
+            signal.alarm(60)
+            t.Batch, len(dir(t))
+            os._exit(0)
+        children.append(child)
+    print([os.waitpid(child, 0)[1] for child in children])
+    thread.join()
+    """,
+    """
     from openai import OpenAI
     client = OpenAI(api_key="none")
     print(client.chat.completions.create.__annotations__, type(client.responses))
