@@ -1,9 +1,10 @@
-"""Writes to CrewAI's SQLite stores: plain against accelerated, in turns.
+"""Writes to CrewAI's SQLite stores: plain, accelerated, and with kept connections, in turns.
 
     python benchmarks/stores.py [--rounds 9] [--row "1 writer" …] [--folder /dev/shm]
 
 What is written must be equal before anything is measured. Every write is synced to the disk, by
-both sides: ``--folder`` on a disk in memory shows what remains without that.
+all sides: ``--folder`` on a disk in memory shows what remains without that. "kept" is "on" with
+``FAST_CREWAI_FIX=kept-connections``.
 """
 
 from __future__ import annotations
@@ -161,12 +162,21 @@ def serve(folder: Path) -> None:
         print(json.dumps(answer), flush=True)
 
 
-def begin(side: str, options: list[str], folder: Path) -> subprocess.Popen[str]:
+def begin(side: str, folder: Path) -> subprocess.Popen[str]:
+    from sides import SIDES
+
     (folder / side).mkdir()
     silent = {"CREWAI_DISABLE_TELEMETRY": "true", "OTEL_SDK_DISABLED": "true"}
+    fix = {"FAST_CREWAI_FIX": "kept-connections" if side == "kept" else ""}
     return subprocess.Popen(
-        [sys.executable, *options, __file__, "--serve", str(folder / side)],
-        env={**os.environ, **silent, "CREWAI_STORAGE_DIR": str(folder / side)},
+        [
+            sys.executable,
+            *SIDES["off" if side == "off" else "on"],
+            __file__,
+            "--serve",
+            str(folder / side),
+        ],
+        env={**os.environ, **silent, "CREWAI_STORAGE_DIR": str(folder / side), **fix},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -184,7 +194,6 @@ def ask(process: subprocess.Popen[str], row: str) -> dict[str, Any]:
 
 def main() -> None:
     from harness import interleave, line, write
-    from sides import SIDES
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
@@ -197,10 +206,11 @@ def main() -> None:
         return
     results: dict[str, Any] = {"folder": "default" if args.folder is None else str(args.folder)}
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-        workers = {side: begin(side, options, Path(folder)) for side, options in SIDES.items()}
+        workers = {side: begin(side, Path(folder)) for side in ("off", "on", "kept")}
         for row in args.row:
             first = {side: ask(worker, row)["content"] for side, worker in workers.items()}
-            assert first["off"] == first["on"] and any(first["on"]), f"{row}: rows differ"
+            assert first["off"] == first["on"] == first["kept"], f"{row}: rows differ"
+            assert any(first["off"])
             answers: dict[str, list[dict[str, Any]]] = {side: [] for side in workers}
 
             def run(side: str, row: str = row, answers: Any = answers) -> float:
@@ -211,12 +221,20 @@ def main() -> None:
             results[row] = {}
             for what in ("wall_ms", "cpu_ms", "p99_ms"):
                 samples = {s: [float(a[what]) for a in given] for s, given in answers.items()}
-                ratios = [a / b for a, b in zip(samples["off"], samples["on"], strict=True)]
+                ratios = {
+                    side: [a / b for a, b in zip(samples["off"], samples[side], strict=True)]
+                    for side in ("on", "kept")
+                }
                 name = f"{row}, {what.partition('_')[0]}"
                 for side, values in samples.items():
                     print(line(f"{name}, {side}", values, "ms"))
-                print(line(f"{name}, off / on", ratios, "x"), flush=True)
-                results[row][what] = {**samples, "ratio": ratios}
+                for side, values in ratios.items():
+                    print(line(f"{name}, off / {side}", values, "x"), flush=True)
+                results[row][what] = {
+                    **samples,
+                    "ratio": ratios["on"],
+                    "ratio kept": ratios["kept"],
+                }
         for worker in workers.values():
             worker.communicate()
     print(f"written to {write('stores', results)}")

@@ -7,13 +7,11 @@ files and CrewAI's next use isn't compared: SQLite takes the other two for the n
 
 import json
 import logging
-import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
 from contextlib import closing, nullcontext
 from pathlib import Path
 from unittest import mock
@@ -32,7 +30,8 @@ pytestmark = pytest.mark.skipif(not kept_connections.is_possible(), reason="not 
 
 _TABLE = "latest_kickoff_task_outputs"
 _MEMORY = "/dev/shm"
-_ROWS = f"SELECT task_id, task_key, expected_output, output, task_index, inputs, was_replayed FROM {_TABLE}"
+_COLUMNS = "task_id, task_key, expected_output, output, task_index, inputs, was_replayed"
+_ROWS = f"SELECT {_COLUMNS} FROM {_TABLE}"
 _INSERT = f"INSERT OR REPLACE INTO {_TABLE} VALUES ('other', 'k', 'e', ?, 9, ?, 0, '2020')"
 _OTHER = """
 import json, sqlite3, sys
@@ -320,16 +319,49 @@ class Program:
         return self.seen
 
 
-_USES = (
-    "add add_and_load add_that_fails add_what_cannot_be_written add_a_number add_nan add_much log "
-    "log_again log_a_number log_that_fails log_that_loads log_replayed update update_badly "
-    "update_to_damage load delete begin subclass patched own_lock"
-).split()
-_OTHERS = (
-    "damage damage_the_inputs damage_the_text mend insert empty drop drop_a_column trigger "
-    "checkpoint copy remove remove_all remove_the_journal remove_the_folder replace "
-    "make_the_folder_anew"
-).split()
+_USES = [
+    "add",
+    "add_and_load",
+    "add_that_fails",
+    "add_what_cannot_be_written",
+    "add_a_number",
+    "add_nan",
+    "add_much",
+    "log",
+    "log_again",
+    "log_a_number",
+    "log_that_fails",
+    "log_that_loads",
+    "log_replayed",
+    "update",
+    "update_badly",
+    "update_to_damage",
+    "load",
+    "delete",
+    "begin",
+    "subclass",
+    "patched",
+    "own_lock",
+]
+_OTHERS = [
+    "damage",
+    "damage_the_inputs",
+    "damage_the_text",
+    "mend",
+    "insert",
+    "empty",
+    "drop",
+    "drop_a_column",
+    "trigger",
+    "checkpoint",
+    "copy",
+    "remove",
+    "remove_all",
+    "remove_the_journal",
+    "remove_the_folder",
+    "replace",
+    "make_the_folder_anew",
+]
 _ONE_FILE = {"remove", "replace", "remove_the_journal"}
 _NEXT = ("load", "subclass", "patched", "begin")
 _STEPS = st.tuples(
@@ -383,6 +415,7 @@ def test_programs(kept, other, program):
 @pytest.mark.parametrize("step", [*_USES, *_OTHERS])
 def test_each_step(kept, other, step):
     for before in ([("add", 1, 0)], [("log_again", 1, 0)]):
-        both([*before, (step, 1, 0), ("log", 2, 0), ("load", 0, 1), (step, 2, 1), ("add", 3, 0)], other)
-
-
+        both(
+            [*before, (step, 1, 0), ("log", 2, 0), ("load", 0, 1), (step, 2, 1), ("add", 3, 0)],
+            other,
+        )

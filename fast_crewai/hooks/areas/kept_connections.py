@@ -5,10 +5,10 @@ comes meanwhile opens another one, so nobody waits here. Before each use the fil
 ``-shm`` must be those that the connection has open.
 
 SQLite's locks are POSIX's: a process loses them as soon as anything in it closes the file (a copy
-is enough), and others may then remove the ``-wal``. So the two locks that a connection holds all the
-time are held once more, by Linux's locks of an open file, which only end with it. They also keep
-SQLite from writing the ``-wal`` into the file when a connection is closed whose file isn't there
-any more.
+is enough), and others may then remove the ``-wal``. So the two locks that a connection holds all
+the time are held once more, by Linux's locks of an open file, which only end with it. They also
+keep SQLite from writing the ``-wal`` into the file when a connection is closed whose file isn't
+there any more.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import struct
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from fast_crewai._core import Declined
@@ -37,6 +37,8 @@ _TRIES = 3  # until a file whose connection can't be kept is left alone
 # SQLite's: "shared" in the file, and "somebody has this open" in the -shm.
 _SHARED = (0x40000002, 510)
 _ALIVE = (128, 1)
+
+_NOTHING: Any = (None,) * 6
 
 Files = tuple[Any, ...]
 
@@ -59,22 +61,25 @@ def _lock(handle: int, place: tuple[int, int]) -> bool:
     return any(line[2] == "OFDLCK" and line[-2] == str(place[0]) for line in locks)
 
 
-def _handles() -> dict[int, tuple[int, int]]:
-    """All files that are open here: handle → device and inode."""
+def _handles() -> dict[int, Any]:
+    """All files that are open here: handle → place."""
     found = {}
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
         with suppress(OSError):
-            status = os.fstat(int(name))
-            found[int(name)] = status.st_dev, status.st_ino
+            found[int(name)] = _place(os.fstat(int(name)))
     return found
 
 
-def _place(path: str) -> tuple[int, int] | None:
+def _place(status: Any) -> Any:
+    """Inode and device."""
+    return status[1:3]
+
+
+def _place_at(path: str) -> Any:
     try:
-        status = os.stat(path)  # noqa: PTH116
+        return os.stat(path)[1:3]  # noqa: PTH116
     except OSError:
         return None
-    return status.st_dev, status.st_ino
 
 
 class Connection:
@@ -82,7 +87,8 @@ class Connection:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.real = os.path.realpath(path)
+        real = os.path.realpath(path)
+        self._folder, self._wal, self._shm = os.path.dirname(real), f"{real}-wal", f"{real}-shm"  # noqa: PTH120
         self.checked: Any = None  # for whoever uses it: the state in which it found all well
         self._before = set(_handles())
         self._files: Files | None = None
@@ -100,7 +106,10 @@ class Connection:
         """
         if self.sqlite.in_transaction:
             return False
-        return self.is_there() if self._files is not None else self._hold()
+        if self._files is None:
+            return self._hold()
+        file, wal, *_ = self._files
+        return bool(_place_at(self.path) == file and _place_at(self._wal) == wal)
 
     def state(self) -> Any:
         """What changes if anybody else changes the content."""
@@ -113,8 +122,8 @@ class Connection:
         if self._files is None:
             self.sqlite.close()
             return
-        (file, *_), *journal = self._look()
-        (mine, *_), *known = self._files
+        file, *journal = self._look()[:3]
+        mine, *known = self._files[:3]
         moved = file != mine
         if moved or any(now not in (None, then) for now, then in zip(journal, known, strict=True)):
             if moved and os.fstat(self._locked[0]).st_nlink:  # it has another name now
@@ -126,32 +135,30 @@ class Connection:
             self._unlock()
             self.sqlite.close()
         if moved:
-            for end, now, then in zip(("-wal", "-shm"), journal, known, strict=True):
+            paths = self._wal, self._shm
+            for path, now, then in zip(paths, journal, known, strict=True):
                 if now == then:  # nobody's, and the next database's if it stays
                     with suppress(OSError):
-                        os.unlink(self.real + end)  # noqa: PTH108
+                        os.unlink(path)  # noqa: PTH108
 
     def _look(self) -> Files:
+        """What is at the three places: device and inode; and whether it may be opened."""
         try:
-            status = os.stat(self.path)  # noqa: PTH116
-            folder = os.stat(os.path.dirname(self.real))  # noqa: PTH116, PTH120
+            file: Any = os.stat(self.path)  # noqa: PTH116
+            folder: Any = os.stat(self._folder)  # noqa: PTH116
         except OSError:
-            return (None,), _place(self.real + "-wal"), _place(self.real + "-shm")
+            file = folder = _NOTHING
         return (
-            (
-                (status.st_dev, status.st_ino),
-                (status.st_mode, status.st_uid, status.st_gid),
-                (folder.st_dev, folder.st_ino, folder.st_mode, folder.st_uid, folder.st_gid),
-                os.geteuid(),
-            ),
-            _place(self.real + "-wal"),
-            _place(self.real + "-shm"),
+            _place(file),
+            _place_at(self._wal),
+            _place_at(self._shm),
+            (file[0], file[4:6], folder[:3], folder[4:6], os.geteuid()),
         )
 
     def _hold(self) -> bool | None:
         files = self._look()
-        (file, *_), wal, shm = files
-        if None in (file, wal, shm):  # another kind of journal
+        file, wal, shm, _ = files
+        if None in (wal, shm):  # another kind of journal, or removed
             return None
         handles = _handles()
         opened = [h for h, place in handles.items() if place == file and h not in self._before]
@@ -178,6 +185,22 @@ class Connection:
             with suppress(OSError):
                 _set_lock(handle, fcntl.F_UNLCK, place)
         self._locked = ()
+
+
+class Use:
+    """A connection as long as a ``with`` statement."""
+
+    __slots__ = ("_connections", "_kept", "_path")
+
+    def __init__(self, connections: Connections, path: str) -> None:
+        self._connections, self._path = connections, path
+
+    def __enter__(self) -> Connection:
+        self._kept = self._connections.take(self._path)
+        return self._kept
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        self._connections.give_back(self._kept, kind is None)
 
 
 class Connections:
@@ -209,17 +232,9 @@ class Connections:
         if self._failed.get(path, 0) >= _TRIES:
             raise Declined("a connection to this file can't be kept")
 
-    @contextmanager
-    def use(self, path: str) -> Iterator[Connection]:
+    def use(self, path: str) -> Use:
         """The connection, which nobody else has meanwhile; closed after an exception."""
-        kept = self._take(path)
-        try:
-            yield kept
-        except BaseException:
-            self._busy.discard(kept)
-            kept.close()
-            raise
-        self._give_back(kept)
+        return Use(self, path)
 
     def let_go(self, path: Any = None) -> None:
         """Close what nobody uses: all, or the connection to one file. Never raises."""
@@ -244,7 +259,7 @@ class Connections:
                 self.let_go(path)
         self.let_go()
 
-    def _take(self, path: str) -> Connection:
+    def take(self, path: str) -> Connection:
         with self._mutex:
             kept = self._idle.pop(path, None)
             if kept is not None:
@@ -258,10 +273,10 @@ class Connections:
             self._busy.add(kept)
         return kept
 
-    def _give_back(self, kept: Connection) -> None:
+    def give_back(self, kept: Connection, well: bool) -> None:
         good: bool | None = False
         try:
-            if self._has_room(kept):
+            if well and self._has_room(kept):
                 good = kept.can_be_kept()
         finally:
             self._busy.discard(kept)

@@ -18,7 +18,7 @@ from typing import Any
 
 from fast_crewai._core import Declined
 from fast_crewai.hooks.areas import task_log
-from fast_crewai.hooks.areas.kept_connections import Connection, Connections, is_possible
+from fast_crewai.hooks.areas.kept_connections import Connection, Connections, Use, is_possible
 from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.dispatch import original_of
 from fast_crewai.hooks.route import Route, Site, TargetError
@@ -29,7 +29,7 @@ _HANDLER = "crewai.utilities.task_output_storage_handler"
 _LOCK = "crewai_core.lock_store:lock"
 _TABLE = "latest_kickoff_task_outputs"
 _SHAPE = f"SELECT type, sql LIKE 'CREATE V%' FROM sqlite_master WHERE lower(tbl_name) = '{_TABLE}'"
-_WRITTEN = f"SELECT output, inputs FROM {_TABLE} WHERE rowid = last_insert_rowid()"  # noqa: S608
+_WRITTEN = f"SELECT output, inputs FROM {_TABLE} WHERE rowid = last_insert_rowid()"
 
 _connect = _sqlite3.connect
 
@@ -68,12 +68,20 @@ def _check(own: dict[str, Any], storage: Any) -> None:
         raise
 
 
-@contextmanager
-def _kept(storage: Any, checked: bool) -> Iterator[sqlite3.Connection]:
-    with CONNECTIONS.use(storage.db_path) as kept:
-        if not checked:
+class _Kept(Use):
+    """The connection for one of the storage's functions; ``checked`` as in ``_storage``."""
+
+    __slots__ = ("_checked",)
+
+    def __init__(self, checked: bool, storage: Any) -> None:
+        super().__init__(CONNECTIONS, storage.db_path)
+        self._checked = checked
+
+    def __enter__(self) -> Any:
+        kept = super().__enter__()
+        if not self._checked:
             kept.checked = None
-        yield kept.sqlite
+        return kept.sqlite
 
 
 def _storage(site: Site, checked: bool) -> Callable[..., Any]:
@@ -82,7 +90,7 @@ def _storage(site: Site, checked: bool) -> Callable[..., Any]:
         raise TargetError("not proven on this platform")
     own = vars(site.module)
     function = recompiled(
-        site.original, {task_log.CONNECT: "_fc_kept(self)"}, {"_fc_kept": partial(_kept, checked=checked)}
+        site.original, {task_log.CONNECT: "_fc_kept(self)"}, {"_fc_kept": partial(_Kept, checked)}
     )
 
     def fast(self: Any, *arguments: Any, **options: Any) -> Any:
@@ -113,7 +121,7 @@ class _Session(task_log.Session):
         with ExitStack() as stack:
             self._lent = kept = self._use(stack)
             if not _is_checked(kept):
-                self._look(kept)
+                self._check(kept)
             before = kept.sqlite.total_changes
             yield kept.sqlite
             if kept.checked is not None and not _is_well(kept, before):
@@ -132,13 +140,13 @@ class _Session(task_log.Session):
             return stack.enter_context(CONNECTIONS.use(self.db_path))
         except sqlite3.Error as error:
             failed = error
-        self._load(self)  # says so first
+        self.look()  # says so first
         raise failed
 
-    def _look(self, kept: Connection) -> None:
+    def _check(self, kept: Connection) -> None:
         """Read the table, as CrewAI does; remember if nothing in it can raise."""
         kept.checked, state = None, _state(kept)
-        self._load(self)
+        self.look()
         if state is not None and self._sure and _is_plain(kept):
             kept.checked = state
 

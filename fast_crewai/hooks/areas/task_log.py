@@ -68,8 +68,7 @@ class Session:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The kept connection, or another one if the file has changed."""
         self.began = True
-        if self._load is not None:
-            self._load(self)
+        self.look()
         connection, self._kept = self._kept, None
         if self._load is None and connection is not None and not self._is_same(connection):
             connection.close()
@@ -92,6 +91,11 @@ class Session:
         except OSError:
             return None
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+    def look(self) -> None:
+        """What writing begins with, unless it is done before."""
+        if self._load is not None:
+            self._load(self)
 
     def unsure(self, rows: Any) -> Any:
         return unsure(rows)
