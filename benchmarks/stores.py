@@ -85,6 +85,11 @@ class Stores:
     def update(self) -> list[float]:
         return _each(5, lambda n: self.handler.update(OLD + n, self._log(OLD + n)))
 
+    def update_again(self) -> list[float]:
+        """Nobody else has written since the one before."""
+        self.handler.update(OLD, self._log(OLD))
+        return _each(WRITES, lambda n: self.handler.update(OLD + n, self._log(OLD + n)))
+
     def save(self) -> list[float]:
         return _each(WRITES, lambda n: self.flows.save_state("flow", f"m{n}", OUTPUT))
 
@@ -92,7 +97,7 @@ class Stores:
         """The same rows as before every sample."""
         with closing(sqlite3.connect(self.outputs.db_path)) as connection, connection:
             connection.execute("DELETE FROM latest_kickoff_task_outputs")
-            if row == "update at 1,000 rows":
+            if row.startswith("update at 1,000 rows"):
                 old = json.dumps(OUTPUT)
                 connection.executemany(
                     "INSERT INTO latest_kickoff_task_outputs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -125,6 +130,7 @@ ROWS: dict[str, Callable[[Stores], list[float]]] = {
     "1 writer": Stores.one_writer,
     "8 processes": Stores.processes,
     "update at 1,000 rows": Stores.update,
+    "update at 1,000 rows, again": Stores.update_again,
     "flow state": Stores.save,
 }
 
