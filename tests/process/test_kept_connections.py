@@ -296,6 +296,24 @@ def test_threads(tmp_path: Path) -> None:
     assert one_process(tmp_path, text) == ["log.db"]
 
 
+def test_a_second_connection_leaves_the_locks_of_the_first(tmp_path: Path) -> None:
+    text = """
+        class Loads(Task):
+            @property
+            def key(self):
+                return str(len(store.load()))  # by another connection, which is the one that stays
+
+        add("1")
+        store.add(Loads("2"), {}, 1)
+        kept = CONNECTIONS._idle[path]
+        for handle in kept._locked:
+            told = Path(f"/proc/self/fdinfo/{handle}").read_text()
+            assert "OFDLCK" in told, told
+        assert len(names()) == 2
+    """
+    assert one_process(tmp_path, text) == ["log.db"]
+
+
 def test_what_a_reader_sees_is_committed(tmp_path: Path) -> None:
     text = """
         class Waits(Task):

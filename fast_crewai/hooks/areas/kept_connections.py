@@ -130,7 +130,9 @@ class Connection:
                 with suppress(sqlite3.Error):
                     self.sqlite.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             self.sqlite.close()  # only closes: our lock says that somebody else is there
-            self._unlock()  # another connection of this process may have inherited the handle
+            with suppress(OSError):  # SQLite leaves the handle to other connections of this process
+                if _place(os.fstat(self._locked[0])) == mine:
+                    self._unlock()
         else:
             self._unlock()
             self.sqlite.close()
@@ -181,10 +183,9 @@ class Connection:
         return True
 
     def _unlock(self) -> None:
-        for handle, place in zip(self._locked, (_SHARED, _ALIVE), strict=False):
-            with suppress(OSError):
-                _set_lock(handle, fcntl.F_UNLCK, place)
-        self._locked = ()
+        """Let SQLite have the file for itself. The -shm may be another connection's, too."""
+        with suppress(OSError):
+            _set_lock(self._locked[0], fcntl.F_UNLCK, _SHARED)
 
 
 class Use:
@@ -293,6 +294,7 @@ class Connections:
             if self._has_room(kept):
                 self._await_end()
                 self._idle[kept.path] = kept
+                self._failed.pop(kept.path, None)
                 closed = [self._idle.popitem(last=False)[1]] if len(self._idle) > _MOST else []
         for each in closed:
             each.close()
