@@ -364,6 +364,50 @@ def test_a_file_that_is_moved_away_has_all_rows(tmp_path: Path) -> None:
     assert one_process(tmp_path, text) == ["log.db", "old.db"]
 
 
+def test_what_another_process_has_made_there_stays(tmp_path: Path) -> None:
+    text = """
+        add("1")
+        for file in THREE:
+            os.unlink(f"db/{file}")
+        outside_and_killed = '''if 1:
+            import os, sqlite3
+            connection = sqlite3.connect("db/log.db")
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("CREATE TABLE latest_kickoff_task_outputs (task_id, task_key, "
+                "expected_output, output, task_index, inputs, was_replayed, timestamp)")
+            connection.execute("INSERT INTO latest_kickoff_task_outputs (task_id, output, inputs) "
+                "VALUES ('theirs', '{}', '{}')")
+            connection.commit()
+            os._exit(0)
+        '''
+        subprocess.run([sys.executable, "-c", outside_and_killed], check=True)
+        assert files() == THREE
+        assert names() == ["theirs"] == outside()
+    """
+    assert one_process(tmp_path, text) == ["log.db"]
+
+
+def test_the_end_takes_the_lock_of_the_store(tmp_path: Path) -> None:
+    text = """
+        from contextlib import nullcontext
+        from crewai_core.lock_store import lock
+        from fast_crewai.hooks.areas import kept_outputs
+
+        with kept_outputs._lock_of(path):
+            try:
+                with lock(store._lock_name, timeout=0.1):
+                    raise AssertionError("not locked")
+            except Exception as error:
+                assert "Failed to acquire" in str(error), error
+        locked = []
+        CONNECTIONS._locked = lambda path: nullcontext(locked.append(path))
+        add("1")
+        CONNECTIONS.end()
+        assert locked == [path] and files() == ["log.db"]
+    """
+    assert one_process(tmp_path, text) == ["log.db"]
+
+
 def test_few_connections_are_kept(tmp_path: Path) -> None:
     text = """
         for number in range(12):

@@ -190,6 +190,20 @@ class Program:
     def log_that_loads(self, number, handler):
         self.log(number, handler, task=_Task(f"r{number}", handler.storage))
 
+    def log_with_many_digits(self, number, handler):
+        """What can be decoded depends on a limit that may change."""
+        if not hasattr(sys, "set_int_max_str_digits"):
+            return
+        limit = sys.get_int_max_str_digits()
+        self.others(_INSERT, f"[{'7' * 5000}]", "{}")
+        try:
+            sys.set_int_max_str_digits(0)
+            self.log(number, handler)
+            self.log(number, handler)
+        finally:
+            sys.set_int_max_str_digits(limit)
+        self.log(number, handler)
+
     def log_replayed(self, number, handler):
         self.log(number, handler, was_replayed=True)
 
@@ -332,6 +346,7 @@ _USES = [
     "log_a_number",
     "log_that_fails",
     "log_that_loads",
+    "log_with_many_digits",
     "log_replayed",
     "update",
     "update_badly",

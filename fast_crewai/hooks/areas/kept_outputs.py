@@ -28,7 +28,6 @@ _KIND = "KickoffTaskOutputsSQLiteStorage"
 _HANDLER = "crewai.utilities.task_output_storage_handler"
 _LOCK = "crewai_core.lock_store:lock"
 _TABLE = "latest_kickoff_task_outputs"
-_SHAPE = f"SELECT type, sql LIKE 'CREATE V%' FROM sqlite_master WHERE lower(tbl_name) = '{_TABLE}'"
 _WRITTEN = f"SELECT output, inputs FROM {_TABLE} WHERE rowid = last_insert_rowid()"
 
 _connect = _sqlite3.connect
@@ -147,7 +146,7 @@ class _Session(task_log.Session):
         """Read the table, as CrewAI does; remember if nothing in it can raise."""
         kept.checked, state = None, _state(kept)
         self.look()
-        if state is not None and self._sure and _is_plain(kept):
+        if state is not None and self._sure:
             kept.checked = state
 
 
@@ -160,14 +159,6 @@ def _state(kept: Connection) -> Any:
 
 def _is_checked(kept: Connection) -> bool:
     return kept.checked is not None and kept.checked == _state(kept)
-
-
-def _is_plain(kept: Connection) -> bool:
-    """Whether the table is one, and no trigger changes it."""
-    try:
-        return set(kept.sqlite.execute(_SHAPE)) <= {("table", 0), ("index", 0), ("index", None)}
-    except sqlite3.Error:
-        return False
 
 
 def _is_well(kept: Connection, before: int) -> bool:
