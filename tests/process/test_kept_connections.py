@@ -364,11 +364,12 @@ def test_a_file_that_is_moved_away_has_all_rows(tmp_path: Path) -> None:
     assert one_process(tmp_path, text) == ["log.db", "old.db"]
 
 
-def test_what_another_process_has_made_there_stays(tmp_path: Path) -> None:
-    text = """
+@pytest.mark.parametrize("first", [0, 1], ids=["all", "journal"])
+def test_what_another_process_has_made_there_stays(tmp_path: Path, first: int) -> None:
+    text = f"""
         add("1")
-        for file in THREE:
-            os.unlink(f"db/{file}")
+        for file in THREE[{first}:]:
+            os.unlink("db/" + file)
         outside_and_killed = '''if 1:
             import os, sqlite3
             connection = sqlite3.connect("db/log.db")
@@ -376,7 +377,7 @@ def test_what_another_process_has_made_there_stays(tmp_path: Path) -> None:
             connection.execute("CREATE TABLE latest_kickoff_task_outputs (task_id, task_key, "
                 "expected_output, output, task_index, inputs, was_replayed, timestamp)")
             connection.execute("INSERT INTO latest_kickoff_task_outputs (task_id, output, inputs) "
-                "VALUES ('theirs', '{}', '{}')")
+                "VALUES ('theirs', '[]', '[]')")
             connection.commit()
             os._exit(0)
         '''
