@@ -1,9 +1,10 @@
-"""Writes to CrewAI's SQLite stores: plain against accelerated, in turns.
+"""Writes to CrewAI's SQLite stores: plain, accelerated, and with kept connections, in turns.
 
     python benchmarks/stores.py [--rounds 9] [--row "1 writer" …] [--folder /dev/shm]
 
 What is written must be equal before anything is measured. Every write is synced to the disk, by
-both sides: ``--folder`` on a disk in memory shows what remains without that.
+all sides: ``--folder`` on a disk in memory shows what remains without that. "kept" is "on" with
+``FAST_CREWAI_FIX=kept-connections``.
 """
 
 from __future__ import annotations
@@ -84,6 +85,11 @@ class Stores:
     def update(self) -> list[float]:
         return _each(5, lambda n: self.handler.update(OLD + n, self._log(OLD + n)))
 
+    def update_again(self) -> list[float]:
+        """Nobody else has written since the one before."""
+        self.handler.update(OLD, self._log(OLD))
+        return _each(WRITES, lambda n: self.handler.update(OLD + n, self._log(OLD + n)))
+
     def save(self) -> list[float]:
         return _each(WRITES, lambda n: self.flows.save_state("flow", f"m{n}", OUTPUT))
 
@@ -91,7 +97,7 @@ class Stores:
         """The same rows as before every sample."""
         with closing(sqlite3.connect(self.outputs.db_path)) as connection, connection:
             connection.execute("DELETE FROM latest_kickoff_task_outputs")
-            if row == "update at 1,000 rows":
+            if row.startswith("update at 1,000 rows"):
                 old = json.dumps(OUTPUT)
                 connection.executemany(
                     "INSERT INTO latest_kickoff_task_outputs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -124,6 +130,7 @@ ROWS: dict[str, Callable[[Stores], list[float]]] = {
     "1 writer": Stores.one_writer,
     "8 processes": Stores.processes,
     "update at 1,000 rows": Stores.update,
+    "update at 1,000 rows, again": Stores.update_again,
     "flow state": Stores.save,
 }
 
@@ -161,12 +168,21 @@ def serve(folder: Path) -> None:
         print(json.dumps(answer), flush=True)
 
 
-def begin(side: str, options: list[str], folder: Path) -> subprocess.Popen[str]:
+def begin(side: str, folder: Path) -> subprocess.Popen[str]:
+    from sides import SIDES
+
     (folder / side).mkdir()
     silent = {"CREWAI_DISABLE_TELEMETRY": "true", "OTEL_SDK_DISABLED": "true"}
+    fix = {"FAST_CREWAI_FIX": "kept-connections" if side == "kept" else ""}
     return subprocess.Popen(
-        [sys.executable, *options, __file__, "--serve", str(folder / side)],
-        env={**os.environ, **silent, "CREWAI_STORAGE_DIR": str(folder / side)},
+        [
+            sys.executable,
+            *SIDES["off" if side == "off" else "on"],
+            __file__,
+            "--serve",
+            str(folder / side),
+        ],
+        env={**os.environ, **silent, "CREWAI_STORAGE_DIR": str(folder / side), **fix},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -184,7 +200,6 @@ def ask(process: subprocess.Popen[str], row: str) -> dict[str, Any]:
 
 def main() -> None:
     from harness import interleave, line, write
-    from sides import SIDES
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
@@ -197,10 +212,11 @@ def main() -> None:
         return
     results: dict[str, Any] = {"folder": "default" if args.folder is None else str(args.folder)}
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-        workers = {side: begin(side, options, Path(folder)) for side, options in SIDES.items()}
+        workers = {side: begin(side, Path(folder)) for side in ("off", "on", "kept")}
         for row in args.row:
             first = {side: ask(worker, row)["content"] for side, worker in workers.items()}
-            assert first["off"] == first["on"] and any(first["on"]), f"{row}: rows differ"
+            assert first["off"] == first["on"] == first["kept"], f"{row}: rows differ"
+            assert any(first["off"])
             answers: dict[str, list[dict[str, Any]]] = {side: [] for side in workers}
 
             def run(side: str, row: str = row, answers: Any = answers) -> float:
@@ -211,12 +227,20 @@ def main() -> None:
             results[row] = {}
             for what in ("wall_ms", "cpu_ms", "p99_ms"):
                 samples = {s: [float(a[what]) for a in given] for s, given in answers.items()}
-                ratios = [a / b for a, b in zip(samples["off"], samples["on"], strict=True)]
+                ratios = {
+                    side: [a / b for a, b in zip(samples["off"], samples[side], strict=True)]
+                    for side in ("on", "kept")
+                }
                 name = f"{row}, {what.partition('_')[0]}"
                 for side, values in samples.items():
                     print(line(f"{name}, {side}", values, "ms"))
-                print(line(f"{name}, off / on", ratios, "x"), flush=True)
-                results[row][what] = {**samples, "ratio": ratios}
+                for side, values in ratios.items():
+                    print(line(f"{name}, off / {side}", values, "x"), flush=True)
+                results[row][what] = {
+                    **samples,
+                    "ratio": ratios["on"],
+                    "ratio kept": ratios["kept"],
+                }
         for worker in workers.values():
             worker.communicate()
     print(f"written to {write('stores', results)}")

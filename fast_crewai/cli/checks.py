@@ -66,7 +66,7 @@ def _startup_files() -> Check:
     return Check("always on", f"enabled in {always_on.site_packages()}")
 
 
-_CHOSEN = ("disabled by the user", "switched off")
+_CHOSEN = ("disabled by the user", "switched off", "FAST_CREWAI_FIX corrects")
 
 
 def _routes(current: report.Status) -> list[Check]:

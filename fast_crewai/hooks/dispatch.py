@@ -167,6 +167,8 @@ class Dispatcher:
         """Fast, or straight to the original: also for whoever still holds our function."""
         self.function.__code__ = self._codes[active]
         setattr(self.function, ACTIVE_MARK, active)
+        if not active and self.route.let_go is not None:
+            self.route.let_go()
         if self.site.inherited:  # nobody holds it, and without ours the look-up is direct
             if not active:
                 self.take_away()

@@ -45,6 +45,7 @@ class Route(NamedTuple):
     ``recursive``  the original calls itself through its module's global.
     ``after``   the module whose loading applies the route, if not the target's: ``reads`` must
                 be loaded by then.
+    ``let_go``  called when CrewAI's own code takes over for good or for a while; never raises.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Route(NamedTuple):
     reads: tuple[str, ...] = ()
     recursive: bool = False
     after: str = ""
+    let_go: Callable[[], None] | None = None
 
     @property
     def component(self) -> str:

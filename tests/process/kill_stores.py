@@ -2,7 +2,8 @@
 
     python tests/process/kill_stores.py [--processes 8] [--seconds 60]
 
-Kickoff outputs and flow states; kill -9 at random moments. Ends with an AssertionError if a write
+Kickoff outputs and flow states; kill -9 at random moments. Some keep their connections
+(FAST_CREWAI_FIX=kept-connections). Ends with an AssertionError if a write
 that was acknowledged is missing, or a database isn't whole.
 """
 
@@ -27,7 +28,7 @@ WRITER = """
 import itertools, json, sys
 import fast_crewai
 kind, me, folder, count = sys.argv[1:5]
-if kind == "fast":
+if kind != "plain":
     fast_crewai.install()
 from crewai.flow.persistence.sqlite import SQLiteFlowPersistence
 from crewai.memory.storage.kickoff_task_outputs_storage import KickoffTaskOutputsSQLiteStorage
@@ -52,7 +53,7 @@ for number in itertools.islice(itertools.count(), int(count) or None):
     print("output", name, flush=True)
     flows.save_state(name, "method", {"value": name})
     print("state", name, flush=True)
-if kind == "fast":
+if kind != "plain":
     used = [r["name"] for r in fast_crewai.status().routes() if r["calls"] and not r["fallbacks"]]
     print("routes", json.dumps(used), flush=True)
 """
@@ -66,6 +67,7 @@ def begin(kind: str, me: str, folder: Path, count: int) -> subprocess.Popen[str]
         CREWAI_DISABLE_TELEMETRY="true",
         OTEL_SDK_DISABLED="true",
         PYTHONPATH=PACKAGE.parent,
+        FAST_CREWAI_FIX="kept-connections" if kind == "kept" else "",
     )
     command = [PYTHON, "-W", "error::ResourceWarning", "-c", code(WRITER)]
     with Path(folder, f"{me}.txt").open("w") as answers:
@@ -118,12 +120,12 @@ def check(folder: Path, acknowledged: list[list[str]]) -> None:
 
 
 def killing(
-    folder: Path, number: int, seconds: float
+    folder: Path, number: int, seconds: float, kinds: tuple[str, ...] = ("plain", "fast")
 ) -> tuple[dict[str, int], dict[str, list[list[str]]]]:
-    """``number`` writers, half of them plain; one after the other is killed, and replaced by one
+    """``number`` writers, as many of each kind; one after the other is killed, and replaced by one
     of its kind. Returns kills and acknowledged writes of each kind; all the writes are there."""
     chance = random.Random(number)
-    started, kills = 0, {"plain": 0, "fast": 0}
+    started, kills = 0, dict.fromkeys(kinds, 0)
 
     def another(kind: str) -> tuple[str, subprocess.Popen[str]]:
         nonlocal started
@@ -131,7 +133,7 @@ def killing(
         me = f"{kind}{started}"
         return me, begin(kind, me, folder, 0)
 
-    writers = dict(another(("plain", "fast")[n % 2]) for n in range(number))
+    writers = dict(another(kinds[n % len(kinds)]) for n in range(number))
     everybody = list(writers)
     try:
         go(folder, writers)
@@ -158,7 +160,7 @@ def killing(
         for writer in writers.values():
             writer.kill()
             writer.communicate()
-    acknowledged = {kind: [] for kind in ("plain", "fast")}
+    acknowledged = {kind: [] for kind in kinds}
     for me in everybody:
         acknowledged[me.strip("0123456789")] += told(folder, me)
     for kind, lines in acknowledged.items():
@@ -168,17 +170,20 @@ def killing(
     return kills, acknowledged
 
 
+SIDES = {"plain": "without us", "fast": "with us", "kept": "kept connections"}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=60)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        kills, acknowledged = killing(Path(folder), args.processes, args.seconds)
+        kills, acknowledged = killing(Path(folder), args.processes, args.seconds, tuple(SIDES))
     print(f"{args.processes} processes on the same stores for {args.seconds:g} s, {PACKAGE}")
-    for kind, side in (("plain", "without us"), ("fast", "with us")):
+    for kind, side in SIDES.items():
         count = len(acknowledged[kind])
-        print(f"{side:10}  {kills[kind]} killed, {count} of {count} acknowledged writes are there")
+        print(f"{side:16}  {kills[kind]} killed, {count} of {count} acknowledged writes are there")
     print("PRAGMA integrity_check: ok")
 
 

@@ -22,7 +22,13 @@ from fast_crewai.hooks.areas import jsonb
 from fast_crewai.hooks.dispatch import is_ours, original_of
 
 NOW = datetime(2026, 1, 1)
-FIXES = ("lancedb-delete", "lancedb-scan-limit", "memory-files", "checkpoint-functions")
+FIXES = (
+    "lancedb-delete",
+    "lancedb-scan-limit",
+    "memory-files",
+    "kept-connections",
+    "checkpoint-functions",
+)
 
 
 @pytest.fixture(params=["plain", "fast", "fixed"])

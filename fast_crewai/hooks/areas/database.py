@@ -19,6 +19,8 @@ ROUTES = (
             "portalocker.utils:LockBase._timeout_generator",
             "portalocker.utils:Lock.__init__",
             "portalocker.utils:Lock.acquire",
+            "portalocker.utils:Lock._get_fh",
+            "portalocker.utils:Lock._get_lock",
             "portalocker.utils:Lock.release",
         ),
     ),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fast_crewai._core import Declined
-from fast_crewai.hooks.areas import jsonb
+from fast_crewai.hooks.areas import jsonb, kept_outputs
 from fast_crewai.hooks.areas.memory_storage import MODULE
 from fast_crewai.hooks.areas.memory_touch import touch_records
 from fast_crewai.hooks.areas.recompile import recompiled
@@ -181,6 +181,14 @@ BUGS = (
                 reads=(f"{_STORAGE}._compact_safe",),
             ),
         ),
+    ),
+    Bug(
+        name="kept-connections",
+        what="each task output that is stored opens the database and closes it: five syncs of the "
+        "disk where one is enough; and reads the whole table before",
+        who="crews whose tasks are short, and processes that share a store",
+        avoid="keep CREWAI_STORAGE_DIR on a fast disk",
+        routes=kept_outputs.ROUTES,
     ),
     Bug(
         name="checkpoint-functions",

@@ -4,14 +4,17 @@ portalocker tries, sleeps 0.25 s and tries again: with several crews most of the
 way. The lock stays portalocker's (same file, same handle kept while waiting, same calls, same
 exceptions) and is all that excludes anybody. Ours are only the pauses between its attempts: a
 thread of this process is woken when another one releases, in the order in which they came; while
-another process holds the lock, the first in line tries again within milliseconds. A wake-up that
+another process holds the lock, the first in line looks again within milliseconds, by the system
+call that portalocker makes, too, and leaves the attempt to it when that succeeds. A wake-up that
 gets lost (an interrupt) costs one pause of portalocker's length.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
+import types
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,9 +25,14 @@ from typing import Any
 from fast_crewai._core import Declined
 from fast_crewai.hooks.route import Site, TargetError
 
+try:
+    import fcntl
+except ImportError:  # not POSIX
+    fcntl = None  # type: ignore[assignment]
+
 _PAUSE = 0.25  # portalocker's own
 # The holder may be a process that takes it again and again: it is free for moments, often.
-_NAPS = ((200, 0.0005), (400, 0.002), (float("inf"), 0.01))  # up to which attempt, how long
+_NAPS = ((10, 0.0005), (400, 0.002), (float("inf"), 0.01))  # up to which attempt, how long
 # portalocker elsewhere finds the lock free only in a pause as long as its own. After so many
 # seconds of passing it on among our threads, we leave it alone for that long.
 _RUN = 5.0
@@ -34,11 +42,28 @@ _REST = 0.3
 class Visit:
     """One thread that wants one lock file; it sleeps on ``turn`` until that is released."""
 
-    __slots__ = ("gave_up", "in_line", "turn")
+    __slots__ = ("gave_up", "handle", "in_line", "turn")
 
     def __init__(self) -> None:
         self.turn = threading.Lock()
         self.in_line = self.gave_up = False
+        self.handle: Any = None  # portalocker's, if an attempt is nothing but this
+
+    def finds_it_locked(self) -> bool:
+        """Whether an attempt would fail; if not, it is locked by now, as the attempt will find."""
+        if self.handle is None:
+            return False
+        try:
+            fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        return False
+
+    def drop(self) -> None:
+        """Nobody has the lock: it may be locked already, and a traceback keeps the handle."""
+        handle, self.handle = self.handle, None
+        if handle is not None:
+            handle.close()
 
 
 class _Line:
@@ -78,14 +103,16 @@ class Lines:
         if tried:
             yield 0
             self._join(path, visit)
-            yield 1  # it may have been released before we stood in line
+            if not visit.finds_it_locked():
+                yield 1  # it was released before we stood in line
         number = 0
         while (left := end - perf_counter()) > 0:
             visit.turn.acquire(timeout=min(left, self._pause(path, visit, number)))
             number += 1
-            if not self._rests(path) or perf_counter() >= end:
-                tried = True
-                yield number + 1
+            if perf_counter() < end and (self._rests(path) or visit.finds_it_locked()):
+                continue
+            tried = True
+            yield number + 1
         if not tried:
             yield 0  # portalocker takes no attempt for a success
         visit.gave_up = True
@@ -178,13 +205,27 @@ def store_lock(site: Site) -> Callable[..., Any]:
         raise TargetError("not proven on this platform")
     module, original = site.module, site.original
     known, plain = module._redis_available, module.portalocker.Lock
-    pauses = plain._timeout_generator
+    pauses, get_lock = plain._timeout_generator, plain._get_lock
+    utils, system = vars(sys.modules[plain.__module__]), sys.modules["portalocker.portalocker"]
+    attempt, flock = system.lock, fcntl.flock
+    tells_all = type(attempt) is types.FunctionType and attempt.__module__ == system.__name__
+    tells_all = tells_all and type(flock) is types.BuiltinFunctionType
+
+    def attempts_as_usual() -> bool:
+        usual = utils["portalocker"] is system and system.lock is attempt
+        return tells_all and usual and fcntl.flock is flock and plain._get_lock is get_lock
 
     class Lock(plain):  # type: ignore[misc, valid-type]
         """portalocker's lock with our pauses."""
 
         def _timeout_generator(self, timeout: Any, check_interval: Any) -> Iterator[int]:
             return _lines.attempts(self.filename, self.timeout, self.visit)
+
+        def _get_fh(self) -> Any:
+            handle = super()._get_fh()
+            if attempts_as_usual():
+                self.visit.handle = handle
+            return handle
 
     def not_ours() -> str | None:
         if module._backend is not None:
@@ -216,7 +257,9 @@ def store_lock(site: Site) -> Callable[..., Any]:
             except BaseException:
                 _lines.leave(path, visit)
                 held.release()  # an interrupt's traceback would keep it
+                visit.drop()
                 raise
+            visit.handle = None
         except exceptions.BaseLockException as error:
             raise exceptions.LockException(
                 f"Failed to acquire lock '{name}' at {path} (timeout={timeout}s). "

@@ -28,7 +28,7 @@ from fast_crewai.hooks.route import Route, Site
 
 _MODULE = "crewai.utilities.task_output_storage_handler"
 _STORAGE = "crewai.memory.storage.kickoff_task_outputs_storage"
-_CONNECT = "closing(sqlite3.connect(self.db_path, timeout=30))"
+CONNECT = "closing(sqlite3.connect(self.db_path, timeout=30))"
 _LOG = {"task", "output", "task_index", "inputs", "was_replayed"}
 _LOOK = "SELECT 1 FROM latest_kickoff_task_outputs LIMIT 0"
 _TEXTS = [3, 5]  # the columns that load decodes
@@ -37,8 +37,12 @@ _TEXTS = [3, 5]  # the columns that load decodes
 _connect = _sqlite3.connect
 
 
-class _Session:
+class Session:
     """Stands for the storage in its ``load`` and ``add``, and keeps the connection between."""
+
+    @staticmethod
+    def check(storage: Any) -> None:
+        """Raise Declined for a storage that isn't its own."""
 
     def __init__(self, storage: Any, load: Callable[..., Any] | None = None) -> None:
         self._load = load  # what writing begins with, if it isn't done before
@@ -64,8 +68,7 @@ class _Session:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The kept connection, or another one if the file has changed."""
         self.began = True
-        if self._load is not None:
-            self._load(self)
+        self.look()
         connection, self._kept = self._kept, None
         if self._load is None and connection is not None and not self._is_same(connection):
             connection.close()
@@ -89,12 +92,20 @@ class _Session:
             return None
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
+    def look(self) -> None:
+        """What writing begins with, unless it is done before."""
+        if self._load is not None:
+            self._load(self)
+
+    def unsure(self, rows: Any) -> Any:
+        return unsure(rows)
+
     def close(self) -> None:
         if self._kept is not None:
             self._kept.close()
 
 
-def _unsure(rows: Any) -> Any:
+def unsure(rows: Any) -> Any:
     """The rows to decode: nobody asks for the values, only for what decoding raises."""
     try:
         return _core.rows_to_decode(rows, _TEXTS)
@@ -102,21 +113,20 @@ def _unsure(rows: Any) -> Any:
         return rows
 
 
-def _update(site: Site) -> Callable[..., Any]:
+def update(site: Site, kept: type[Session] = Session) -> Callable[..., Any]:
+    """Build the replacement of ``TaskOutputStorageHandler.update``."""
     from crewai.memory.storage import kickoff_task_outputs_storage as module
 
     handler: Any = site.namespace
     handler_load = vars(handler)["load"]
     kind = vars(module)["KickoffTaskOutputsSQLiteStorage"]
-    original_load, original_add = vars(kind)["load"], original_of(vars(kind)["add"])
+    original_load, original_add = (original_of(vars(kind)[name]) for name in ("load", "add"))
     load = recompiled(
         original_load,
-        {_CONNECT: "_fc_reading(self)", "cursor.fetchall()": "_fc_unsure(cursor.fetchall())"},
-        {"_fc_reading": _Session.reading, "_fc_unsure": _unsure},
+        {CONNECT: "self.reading()", "cursor.fetchall()": "self.unsure(cursor.fetchall())"},
+        {},
     )
-    add = recompiled(
-        original_add, {_CONNECT: "_fc_writing(self)"}, {"_fc_writing": _Session.writing}
-    )
+    add = recompiled(original_add, {CONNECT: "self.writing()"}, {})
     store_lock = original_of(vars(module)["store_lock"])
     lock_store = vars(sys.modules[store_lock.__module__])
 
@@ -126,7 +136,7 @@ def _update(site: Site) -> Callable[..., Any]:
         storage = self.storage
         if type(storage) is not kind or not {"load", "add"}.isdisjoint(vars(storage)):
             raise Declined("another storage")
-        if vars(kind)["load"] is not original_load:
+        if original_of(vars(kind)["load"]) is not original_load:
             raise Declined("patched: storage")
         if original_of(vars(kind)["add"]) is not original_add:
             raise Declined("patched: storage")
@@ -142,6 +152,7 @@ def _update(site: Site) -> Callable[..., Any]:
         check_reading(own["json"])
         if own["closing"] is not closing:
             raise Declined("patched: closing")
+        kept.check(storage)
         if (
             original_of(own["store_lock"]) is store_lock
             and lock_store["_backend"] is None
@@ -152,7 +163,7 @@ def _update(site: Site) -> Callable[..., Any]:
             before_lock(storage, log)
 
     def under_lock(storage: Any, log: dict[str, Any]) -> None:
-        session, failed = _Session(storage, load), None
+        session, failed = kept(storage, load), None
         try:
             add(session, **log)
         except Exception as error:
@@ -161,7 +172,7 @@ def _update(site: Site) -> Callable[..., Any]:
             failed = error
         if failed is None:
             return
-        first = _Session(storage)  # no lock: what loading says comes first
+        first = Session(storage)  # no lock: what loading says comes first
         try:
             load(first)
         finally:
@@ -169,7 +180,7 @@ def _update(site: Site) -> Callable[..., Any]:
         raise failed
 
     def before_lock(storage: Any, log: dict[str, Any]) -> None:
-        session = _Session(storage)
+        session = Session(storage)
         try:
             load(session)
             add(session, **log)
@@ -184,7 +195,7 @@ ROUTES = (
         name="tasks.output-log",
         target=f"{_MODULE}:TaskOutputStorageHandler.update",
         why="the table is opened twice and decoded whole for each task (1.6 ms of CPU)",
-        build=_update,
+        build=update,
         reads=(
             f"{_MODULE}:TaskOutputStorageHandler.load",
             f"{_STORAGE}:KickoffTaskOutputsSQLiteStorage.load",
