@@ -118,16 +118,17 @@ def to_serializable(
     current_depth: int,
     ancestors: set[int] | None,
     original: Callable[[Any, Any, int, int, set[int]], Any],
-    shapes: tuple[dict[Any, Any], Callable[[Any], Any]] | None = None,
+    shapes: tuple[dict[Any, Any], Callable[[Any], Any], tuple[type, ...]] | None = None,
 ) -> Any:
     """Mirrors crewai.utilities.serialization.to_serializable.
 
     Values that aren't plain data, and everything at depth 100 or more, are handed to `original`,
     called as `original(value, exclude, max_depth, depth, ancestor_ids)`.
 
-    `shapes` says what else is known: a dict by class (and what to ask for a class that it hasn't)
-    with "text", "time", "zone", "value" or, of a pydantic model whose dump is made of its fields'
-    values alone, (serializer, model_dump, names of its fields).
+    `shapes` says what else is known: a dict by class, what to ask for a class that it hasn't, and
+    the metaclasses of those that may be asked for. In the dict is "text", "time", "zone", "value"
+    or, of a pydantic model whose dump is made of its fields' values alone, (serializer,
+    model_dump, names of its fields).
 
     Raises Declined if `obj` isn't an exact None, str, int, float, bool, dict, list, tuple or set,
     nor known;

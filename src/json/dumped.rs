@@ -5,8 +5,9 @@
 //! `serialize_as_any` the dump of a field depends on its value alone. Nothing of the user's runs
 //! here; whatever isn't known ends the attempt.
 
-use crate::errors::Result;
+use crate::errors::{Error, Result};
 use crate::live::{DictWalk, ListWalk};
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -20,24 +21,42 @@ const DEEPEST: u32 = 60;
 pub struct Shapes<'a, 'py> {
     pub known: &'a Bound<'py, PyDict>,
     pub learn: &'a Bound<'py, PyAny>,
+    /// The classes of classes that may be looked up: others' may have a hash of their own.
+    pub kinds: &'a Bound<'py, PyTuple>,
 }
 
 type Found<'py> = Result<Option<Bound<'py, PyAny>>>;
 
 impl<'py> Shapes<'_, 'py> {
     fn of(&self, kind: &Bound<'py, PyType>) -> Result<Bound<'py, PyAny>> {
+        let meta = kind.get_type();
+        let is_plain = meta.is(kind.py().get_type::<PyType>());
+        if !is_plain && !self.kinds.iter().any(|known| known.is(&meta)) {
+            return Ok(kind.py().None().into_bound(kind.py()));
+        }
         match self.known.get_item(kind)? {
             Some(found) => Ok(found),
-            // Neither a model nor an enumeration.
-            None if kind.get_type().is(kind.py().get_type::<PyType>()) => {
-                Ok(kind.py().None().into_bound(kind.py()))
-            }
+            None if is_plain => Ok(kind.py().None().into_bound(kind.py())),
             None => Ok(self.learn.call1((kind,))?),
         }
     }
 
     /// A model, at a depth of its own, or a UUID, date or time; None for all else.
     pub fn top(
+        &self,
+        obj: &Bound<'py, PyAny>,
+        exclude: Option<&Bound<'py, PyAny>>,
+        max_depth: i64,
+        depth: i64,
+    ) -> Found<'py> {
+        match self.found(obj, exclude, max_depth, depth) {
+            // What it lacks, or is too long: the original finds out, without what ran before.
+            Err(Error::Python(error)) if error.is_instance_of::<PyException>(obj.py()) => Ok(None),
+            found => found,
+        }
+    }
+
+    fn found(
         &self,
         obj: &Bound<'py, PyAny>,
         exclude: Option<&Bound<'py, PyAny>>,

@@ -20,7 +20,7 @@ pub fn to_serializable<'py>(
     current_depth: &Bound<'py, PyAny>,
     ancestors: &Bound<'py, PyAny>,
     original: &Bound<'py, PyAny>,
-    shapes: Option<(Bound<'py, PyDict>, Bound<'py, PyAny>)>,
+    shapes: Option<(Bound<'py, PyDict>, Bound<'py, PyAny>, Bound<'py, PyTuple>)>,
 ) -> Result<Bound<'py, PyAny>> {
     guarded(|| {
         let plain = is_plain(obj);
@@ -37,9 +37,11 @@ pub fn to_serializable<'py>(
             ancestors: checked_ancestors(ancestors)?,
             path: Vec::new(),
             original,
-            shapes: shapes
-                .as_ref()
-                .map(|(known, learn)| Shapes { known, learn }),
+            shapes: shapes.as_ref().map(|(known, learn, kinds)| Shapes {
+                known,
+                learn,
+                kinds,
+            }),
         };
         if plain {
             return walker.convert(obj, depth);

@@ -19,6 +19,7 @@ from pydantic import BaseModel, computed_field, field_serializer, model_serializ
 
 import fast_crewai
 from fast_crewai import engine
+from fast_crewai.hooks.areas import dumped_shapes
 
 SEEDS = int(os.environ.get("FAST_CREWAI_DUMPS", "6"))
 ROUTE = "serialization.to-serializable"
@@ -298,3 +299,55 @@ def test_a_cycle_is_pydantics():
     inner.append(inner)
     both(tool(Random(1), 0, 0, lambda: inner))
     both(tool(Random(1), 0, 0, lambda: inner), None, 0)
+
+
+class OddMeta(type):
+    def __eq__(cls, other):
+        return cls is other
+
+
+class Thing(metaclass=OddMeta):
+    pass
+
+
+class Noisy:
+    def __repr__(self):
+        LOG.append("noisy")
+        return f"call {len(LOG)}"
+
+
+def odd_things():
+    return [Thing(), TaskOutput.__new__(TaskOutput)]
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_what_cannot_be_dumped_makes_nothing_start_again(number):
+    made = [Noisy(), odd_things()[number], Noisy()]
+    found = []
+    for function in (serialization.to_serializable, serialization.to_serializable.__wrapped__):
+        LOG.clear()
+        try:
+            found.append((function(made), list(LOG)))
+        except Exception as error:
+            found.append((type(error), list(LOG)))
+    assert found[0] == found[1]
+
+
+def test_a_serializer_that_is_replaced_before_the_class_is_known():
+    class Sub(TaskOutput):
+        @model_serializer
+        def whole(self):
+            return {"whole": 1}
+
+    with mock.patch.object(TaskOutput, "__pydantic_serializer__", Sub.__pydantic_serializer__):
+        assert dumped_shapes.Shapes().learn(TaskOutput) is False
+    assert dumped_shapes.Shapes().learn(TaskOutput)
+
+
+def test_a_dump_that_is_replaced_before_we_come_is_somebodys():
+    def model_dump(self, **options):
+        return {}
+
+    with mock.patch.object(BaseModel, "model_dump", model_dump):
+        shapes = dumped_shapes.Shapes()
+    assert shapes.learn(TaskOutput) is False

@@ -179,7 +179,7 @@ FACTORIES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("factory", FACTORIES, ids=repr)
+@pytest.mark.parametrize("factory", FACTORIES, ids=range(len(FACTORIES)))
 def test_factories_that_take_what_is_validated(factory: Any) -> None:
     ours = schema_steps.takes_validated_data_argument(TAKES)
     expected = _outcome(TAKES, factory)

@@ -1,5 +1,7 @@
 """Arguments that json5 reads aren't repaired before: CrewAI throws the repair away."""
 
+import inspect
+import sys
 from types import SimpleNamespace
 from unittest import mock
 
@@ -88,7 +90,7 @@ def test_a_failing_repair_is_raised_in_the_context_of_pythons_word_on_the_litera
 
 
 def test_python_is_not_asked_whether_what_is_cut_off_is_a_literal():
-    with mock.patch("ast.parse", side_effect=AssertionError):
+    with mock.patch("builtins.compile", side_effect=AssertionError):
         found = read(LONG)
         for text in (LONG + '"}', LONG.replace("d", "\\d"), "(" + LONG, LONG[:900]):
             with pytest.raises(AssertionError):
@@ -96,3 +98,56 @@ def test_python_is_not_asked_whether_what_is_cut_off_is_a_literal():
     assert found == read(LONG, ToolUsage._validate_tool_input.__wrapped__)
     with mock.patch("ast.literal_eval", return_value={"is": "patched"}):
         assert read(LONG) == {"is": "patched"}
+
+
+@pytest.mark.parametrize("text", ["{'a': 1}", LONG])
+def test_a_replaced_parser_of_pythons_is_asked(text):
+    for name in ("ast.parse", "ast.literal_eval"):
+        with mock.patch(name, side_effect=LookupError("no")):
+            found = [
+                _outcome(text, None),
+                _outcome(text, ToolUsage._validate_tool_input.__wrapped__),
+            ]
+        assert found[0] == found[1]
+
+
+def _outcome(text, function):
+    try:
+        return read(text, function)
+    except Exception as error:
+        return type(error), str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('{"a": [1,,"\\n"]}', '{"a": [,"\\n"]}', '{"a": [1,,2]}', '{"a": [,2]}'),
+        *('{"a": [[],,{}]}', '{"a": [1, ,2,\xa0]}', '{"a": [,,]}'),
+    ],
+)
+def test_nothing_between_two_commas(text, parsed):
+    ours = read(text)
+    count = parsed.call_count
+    assert ours == read(text, ToolUsage._validate_tool_input.__wrapped__)
+    assert count > 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{'a': 1, 'b': [None, True]}", "[" + "{'a': 1}, " * 200 + "]}", LONG, '{"a": [1, 2,'],
+    ids=range(4),
+)
+def test_near_the_end_of_the_stack(text):
+    original = ToolUsage._validate_tool_input.__wrapped__
+
+    def below(frames, function):
+        return below(frames - 1, function) if frames else _outcome(text, function)
+
+    room = sys.getrecursionlimit() - len(inspect.stack())
+    for frames in range(room - 330, room - 12, 3):
+        try:
+            theirs = below(frames, original)
+        except RecursionError:
+            continue
+        if type(theirs) is dict:
+            assert below(frames - 12, None) == theirs

@@ -6,9 +6,10 @@ Only CrewAI's own classes, found in its modules, and Python's: they live as long
 from __future__ import annotations
 
 import datetime
+import re
 import sys
 import uuid
-from enum import Enum
+from enum import Enum, EnumMeta
 from typing import Any
 
 from fast_crewai.hooks.areas.record_text import OddEventError, Shape
@@ -26,13 +27,15 @@ class Shapes(dict[Any, Any]):
     """Class → what ``_core.to_serializable`` does with its instances; False: nothing."""
 
     def __init__(self) -> None:
-        from pydantic import BaseModel
+        from pydantic import BaseModel, main
 
         super().__init__(_PYTHONS)
         self._model, self._model_dump = BaseModel, BaseModel.model_dump
+        self.kinds = type(BaseModel), EnumMeta
+        self._is_own = getattr(self._model_dump, "__globals__", None) is vars(main)
 
     def learn(self, kind: Any) -> Any:
-        if not _is_crewais(kind):
+        if not self._is_own or not _is_crewais(kind):
             return False
         found = self[kind] = self._shape(kind)
         return found
@@ -52,7 +55,7 @@ class Shapes(dict[Any, Any]):
             shape = Shape(kind, self._model_dump)
         except OddEventError:
             return False
-        if _serializes(kind.__pydantic_core_schema__):
+        if _serializes(kind.__pydantic_core_schema__) or not _is_for(shape.serializer, kind):
             return False
         return shape.serializer, self._model_dump, frozenset(shape.known)
 
@@ -64,6 +67,12 @@ def _is_crewais(kind: Any) -> bool:
         return False
     module = sys.modules.get(name)
     return module is not None and vars(module).get(type.__dict__["__name__"].__get__(kind)) is kind
+
+
+def _is_for(serializer: Any, kind: Any) -> bool:
+    """Whether the serializer was made for this class: pydantic's says so in its text only."""
+    found = re.search(r"class: Py\(\s*0x([0-9a-fA-F]+)", repr(serializer))
+    return found is not None and int(found[1], 16) == id(kind)
 
 
 def _serializes(schema: Any) -> bool:

@@ -65,7 +65,7 @@ class Runs:
             found, behind = _DECODER.scan_once(chunk, 0)  # type: ignore[attr-defined]
         except (StopIteration, ValueError, Declined, RecursionError):
             return None
-        if behind != len(chunk):
+        if behind != len(chunk) or not found:  # nothing before the comma
             return None
         opened = chunk.count("{") + chunk.count("[") - 1
         if opened > len(found) and not _is_flat(found, deepest + 1):

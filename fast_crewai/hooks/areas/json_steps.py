@@ -118,9 +118,10 @@ def faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> t
     def read_on(self: Any, known: Certain, made: Any) -> None:
         at = self.index
         if 0 <= at < len(known.text) and len(self.context.context) <= _DEEPEST:
+            if not has_room():
+                return
             end = known.read(made, at)
             if end > at:
-                deeper(60)  # json_repair would be
                 self.index = end
 
     parse_array = recompiled(
@@ -256,10 +257,18 @@ def faster(parser: Any, methods: dict[str, Any], functions: dict[str, Any]) -> t
     return Faster, {function.__code__ for function in flat}
 
 
-def deeper(frames: int) -> None:
-    """Raises RecursionError if as many calls in each other would."""
+def has_room() -> bool:
+    """Whether what we stand for, which calls deeper than we do, surely has enough of the stack."""
+    try:
+        _deeper(60)
+    except RecursionError:
+        return False
+    return True
+
+
+def _deeper(frames: int) -> None:
     if frames:
-        deeper(frames - 1)
+        _deeper(frames - 1)
 
 
 class _Colonless:

@@ -12,7 +12,7 @@ from typing import Any
 from fast_crewai._core import Declined, kind_of_json, python_literal
 from fast_crewai.hooks.areas import json_repairing
 from fast_crewai.hooks.areas.json_repairing import Repairing
-from fast_crewai.hooks.areas.json_steps import deeper
+from fast_crewai.hooks.areas.json_steps import has_room
 from fast_crewai.hooks.areas.json_texts import json5_object, span
 from fast_crewai.hooks.areas.own_json import check_reading
 from fast_crewai.hooks.areas.recompile import recompiled
@@ -54,7 +54,10 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
         names["json5"].loads,
         json.loads,
     )
-    literal_eval = ast.literal_eval
+    literal_eval, parse = ast.literal_eval, ast.parse
+    own_literals = all(
+        getattr(function, "__globals__", None) is vars(ast) for function in (literal_eval, parse)
+    )
     kept = _Repaired()
     repaired = Repairing()
 
@@ -71,8 +74,7 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
         except Declined:
             return False
         kind = kind_of_json(text)
-        if kind in ("broken", "cut"):
-            deeper(60)  # as the decoder could be, or Python's parser
+        if kind in ("broken", "cut") and has_room():
             kept.broken = text, kind == "cut" and text.isascii() and "\x7f" not in text
         return kept.broken is not None
 
@@ -84,16 +86,16 @@ def _validate_tool_input(site: Site) -> Callable[..., Any]:
     def literal(module: Any, text: Any) -> Any:
         """An object that is cut off is no literal: Python would parse all of it to find out."""
         kept.cut = None
-        if module is not ast or module.literal_eval is not literal_eval or type(text) is not str:
+        own = own_literals and module is ast and ast.parse is parse
+        if not own or module.literal_eval is not literal_eval or type(text) is not str:
             return module.literal_eval(text)
         if _is_cut_off(text, is_cut_json(text)):
             error = SyntaxError("a bracket or a string was never closed")
             kept.cut = text, error
             raise error
         found = python_literal(text)
-        if found is None:
+        if found is None or not has_room():
             return literal_eval(text)
-        deeper(60)
         if type(found) is dict:
             kept.broken = None
         return found

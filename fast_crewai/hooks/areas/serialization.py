@@ -15,11 +15,12 @@ _MODULE = "crewai.utilities.serialization"
 
 def _to_serializable(site: Site) -> Callable[..., Any]:
     original, walk, shapes = site.original, _core.to_serializable, Shapes()
-    names, known = vars(site.module), (shapes, shapes.learn)
+    names, known = vars(site.module), (shapes, shapes.learn, shapes.kinds)
     model, date, moment, ids = (names[name] for name in ("BaseModel", "date", "datetime", "uuid"))
+    kind = ids.UUID
 
     def fast(obj: Any, exclude: Any, max_depth: Any, current_depth: Any, ancestors: Any) -> Any:
-        own = names["BaseModel"] is model and names["uuid"] is ids
+        own = names["BaseModel"] is model and names["uuid"] is ids and ids.UUID is kind
         own = own and names["date"] is date and names["datetime"] is moment
         given = known if own else None
         return walk(obj, exclude, max_depth, current_depth, ancestors, original, given)
