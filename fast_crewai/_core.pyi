@@ -354,25 +354,6 @@ class MemoryMirror:
         Raises Declined if lengths don't fit, a vector's value isn't finite (or over 1e15), or an
         importance is outside 0..1; rows before that one have been added: throw the mirror away."""
 
-    def recall(
-        self,
-        query: list[float],
-        prefixes: list[str | None],
-        size: int,
-        now: str,
-        private: bool,
-        source: str | None,
-        weights: list[float],
-        half_life_days: float,
-        wanted: int,
-    ) -> tuple[list[list[tuple[int, float]]], list[tuple[int, float]], list[tuple[Any, ...]]]:
-        """Of the `size` nearest rows of each scope, those that decide a recall of `wanted` results:
-        for each scope (index of a row, distance), each row once; those of the nearest rows that
-        may have the highest score; and the rows, as `search`.
-
-        Scores are those of `compute_composite_score` at the time `now`. Raises Declined if two
-        rows are equally near, or one that the recall would see may be no record."""
-
     def row_id_of(self, ids: list[str]) -> list[int | None]:
         """The row id for each id. Raises Declined if two rows have one id."""
 

@@ -201,29 +201,15 @@ def prepare(on: bool) -> Callable[[], dict[str, int]]:
     recall_flow.as_completed = in_order
     if not on:
         return dict
-    from strategies import memories
-
     import fast_crewai
     from fast_crewai import engine
-    from fast_crewai.hooks.areas import memory_unwatched
-    from fast_crewai.hooks.areas.memory_mirror import Table
 
     fast_crewai.install()
-    memory_unwatched.DATETIME = memories.Frozen
-    decided, recall = [], Table.recall
-
-    def counting(*given: Any) -> Any:
-        found = recall(*given)
-        decided.append(len(found[2]))
-        return found
-
-    Table.recall = counting  # type: ignore[method-assign]
 
     def counted() -> dict[str, int]:
         states = engine.registry().states
         tallies = {name: states[f"memory.{name}"].tally for name in ROUTES}
-        own = {name: tally.calls - tally.fallbacks for name, tally in tallies.items()}
-        return {**own, "decided": sum(map(bool, decided))}
+        return {name: tally.calls - tally.fallbacks for name, tally in tallies.items()}
 
     return counted
 

@@ -84,10 +84,10 @@ pub struct Mirror {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-pub(super) struct Hit {
-    pub distance: f32,
+struct Hit {
+    distance: f32,
     row_id: u64,
-    pub slot: u32,
+    slot: u32,
 }
 
 impl Eq for Hit {}
@@ -277,16 +277,6 @@ impl Mirror {
         prefixes: &[Option<String>],
         size: usize,
     ) -> Result<Found> {
-        Ok(self.collect(self.nearest(queries, prefixes, size)?))
-    }
-
-    /// As `search`: the hits of each task, nearest first.
-    pub(super) fn nearest(
-        &self,
-        queries: &[Vec<f32>],
-        prefixes: &[Option<String>],
-        size: usize,
-    ) -> Result<Vec<Vec<Hit>>> {
         if queries.iter().any(|query| query.len() != self.dim) {
             return declined("a query of another length");
         }
@@ -343,8 +333,7 @@ impl Mirror {
                 }
             }
         }
-        let sorted = nearest.into_iter().map(|task| task.heap.into_sorted_vec());
-        Ok(sorted.collect())
+        Ok(self.collect(nearest))
     }
 
     /// For each scope the prefixes that it starts with.
@@ -359,13 +348,13 @@ impl Mirror {
         self.scopes.iter().map(matching).collect()
     }
 
-    fn collect(&self, nearest: Vec<Vec<Hit>>) -> Found {
+    fn collect(&self, nearest: Vec<Nearest>) -> Found {
         let mut found = Found::default();
         let mut slots = Vec::new();
         let mut places: HashMap<u32, u32> = HashMap::new();
         for task in nearest {
-            let mut hits = Vec::with_capacity(task.len());
-            for hit in task {
+            let mut hits = Vec::with_capacity(task.heap.len());
+            for hit in task.heap.into_sorted_vec() {
                 let place = *places.entry(hit.slot).or_insert_with(|| {
                     slots.push(hit.slot);
                     slots.len() as u32 - 1
@@ -400,7 +389,7 @@ impl Mirror {
         slots.filter_map(|(number, slot)| Some((number, slot.as_ref()?)))
     }
 
-    pub(super) fn row(&self, number: u32) -> Option<&Row> {
+    fn row(&self, number: u32) -> Option<&Row> {
         self.slots.get(number as usize)?.as_ref()
     }
 

@@ -7,7 +7,6 @@ mod listing;
 pub mod mirror;
 #[cfg(feature = "python")]
 pub mod python;
-pub mod recall;
 pub mod similarity;
 mod summary;
 mod texts;

@@ -2,7 +2,6 @@
 
 use super::kept::Kept;
 use super::mirror::{Mirror, Row, Rows, Text};
-use super::recall::Asker;
 use super::similarity::Sum;
 use crate::errors::{Result, declined, guarded, internal};
 use pyo3::prelude::*;
@@ -11,11 +10,6 @@ use std::sync::RwLock;
 
 /// A column of texts, as Arrow has them: offsets (i32) and UTF-8 data.
 type Column<'a> = (&'a [u8], &'a [u8]);
-
-type Hits = Vec<(u32, f32)>;
-
-/// (deciding hits of each scope, hits that may have the highest score, rows)
-type Decided<'py> = (Vec<Hits>, Hits, Bound<'py, PyList>);
 
 type Summarized = (
     usize,
@@ -181,39 +175,6 @@ impl MemoryMirror {
                 tasks.append(hits)?;
             }
             Ok((tasks, self.tuples(py, &found.rows)?))
-        })
-    }
-
-    /// The rows that decide a recall with one query
-    #[allow(clippy::too_many_arguments)]
-    fn recall<'py>(
-        &self,
-        py: Python<'py>,
-        query: &Bound<'py, PyList>,
-        prefixes: Vec<Option<String>>,
-        size: usize,
-        now: String,
-        private: bool,
-        source: Option<String>,
-        weights: [f64; 3],
-        half_life_days: f64,
-        wanted: usize,
-    ) -> Result<Decided<'py>> {
-        guarded(|| {
-            let query = self::query(query)?;
-            let asker = Asker {
-                now,
-                private,
-                source,
-                weights,
-                half_life_days,
-                wanted,
-            };
-            let found = py.detach(|| {
-                let mirror = self.mirror.read().or_else(|_| internal("poisoned"))?;
-                mirror.recall(query, &prefixes, size, &asker)
-            })?;
-            Ok((found.scopes, found.nearest, self.tuples(py, &found.rows)?))
         })
     }
 }

@@ -22,7 +22,7 @@ from strategies import memory_questions
 TESTS = Path(__file__).parent.parent
 STORES = int(os.environ.get("FAST_CREWAI_STORES", "30"))
 OWN = {"search", "deep-recall", "recall-state", "list", "list-scopes", "list-categories"}
-OWN |= {"scope-info", "forget", "decided"}  # the last: recalls that nobody watches
+OWN |= {"scope-info", "forget"}
 
 
 class Side:

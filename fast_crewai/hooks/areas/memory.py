@@ -14,7 +14,6 @@ from fast_crewai.hooks.areas.memory_scan import (
 from fast_crewai.hooks.areas.memory_search import search, write
 from fast_crewai.hooks.areas.memory_similarity import cosine_similarity
 from fast_crewai.hooks.areas.memory_storage import MODULE
-from fast_crewai.hooks.areas.memory_unwatched import recall
 from fast_crewai.hooks.route import Route
 
 _STORAGE = f"{MODULE}:LanceDBStorage"
@@ -64,16 +63,7 @@ ROUTES = (
         why="a deep recall searches for each of up to 20 scopes and 3 queries, in threads",
         build=do_search,
         pure=True,
-        reads=(
-            f"{_RECALL}:RecallFlow._merged_categories",
-            "crewai.memory.types:compute_composite_score",
-        ),
-    ),
-    Route(
-        name="memory.recall",
-        target="crewai.memory.unified_memory:Memory.recall",
-        why="a deep recall makes all records of 20 scopes to show them to nobody",
-        build=recall,
+        reads=(f"{_RECALL}:RecallFlow._merged_categories",),
     ),
     *(
         Route(

@@ -20,7 +20,6 @@ from fast_crewai import config
 from fast_crewai._core import Declined, MemoryMirror
 from fast_crewai.hooks.areas import memory_room
 from fast_crewai.hooks.areas.memory_records import COLUMNS
-from fast_crewai.hooks.areas.memory_version import version_of
 
 _TEXTS = (*COLUMNS[:5], "created_at", "last_accessed", "source")
 _SMALL = 20_000  # rows that are loaded for the first search
@@ -103,19 +102,11 @@ class Table:
             del hits[limit:]
         return tasks, rows
 
-    def recall(
-        self, storage: Any, query: Any, prefixes: list[str | None], size: int, *asker: Any
-    ) -> tuple[list[Any], list[Any], list[Any]]:
-        """MemoryMirror.recall at the version that the storage's handle reads."""
-        with self._lock:
-            native = self.current(storage, query, len(prefixes))
-            return native.recall(query, prefixes, size, *asker)
-
     def current(self, storage: Any, query: list[float], searches: int) -> MemoryMirror:
         """The table as the handle reads it now. Raises Declined if it isn't, or won't be, here."""
         handle = storage._table
         with self._lock:
-            version = version_of(handle)
+            version = handle.version
             if self._native is not None:
                 self._tables.check_pressure()
                 if handle is self._handle and self._follow(storage, handle, version):
@@ -149,7 +140,7 @@ class Table:
         handle = storage._table
         if self._native is None:
             return None
-        if handle is not self._handle or not self._follow(storage, handle, version_of(handle)):
+        if handle is not self._handle or not self._follow(storage, handle, handle.version):
             self._drop()
         return self._native
 
@@ -160,7 +151,7 @@ class Table:
                 return
             change = _change(what, arguments, options)
             after = self._version + len(self._notes) + 1
-            if change is None or len(self._notes) >= _NOTES or version_of(handle) != after:
+            if change is None or len(self._notes) >= _NOTES or handle.version != after:
                 self._drop()
             else:
                 self._notes.append(change)
@@ -239,7 +230,7 @@ class Table:
             manifest = _manifest(storage, version)
             self._apply(handle)
             self._version, self._manifest = version, manifest
-            return version_of(handle) == version
+            return bool(handle.version == version)
         except Exception:  # the table isn't as it must be: load it again
             return False
         finally:

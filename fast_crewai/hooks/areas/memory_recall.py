@@ -20,7 +20,6 @@ from fast_crewai.hooks.areas.memory_storage import (
     check_query,
     prefix_of,
 )
-from fast_crewai.hooks.areas.memory_unwatched import Deciding
 from fast_crewai.hooks.dispatch import is_active
 from fast_crewai.hooks.route import Site
 
@@ -48,7 +47,6 @@ def do_search(site: Site) -> Callable[..., Any]:
     """Build the replacement of ``RecallFlow._do_search``."""
     own = vars(site.module)
     pool, completed = own["ThreadPoolExecutor"], own["as_completed"]
-    deciding = Deciding(site)
     known: list[_Storage] = []
 
     def check(storage: Any) -> Records:
@@ -77,13 +75,6 @@ def do_search(site: Site) -> Callable[..., Any]:
         for query in queries:
             check_query(query, storage, limit)
         prefixes = [prefix_of(scope) for scope in scopes]
-        try:
-            findings, confidence = deciding.findings(self, records, limit)
-        except Declined:
-            pass
-        else:
-            state.chunk_findings, state.confidence = findings, confidence
-            return findings
         size = limit * 3 if categories else limit
         tasks, rows = TABLES.of(storage).search(storage, queries, prefixes, size)
         try:

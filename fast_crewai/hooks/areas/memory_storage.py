@@ -22,10 +22,8 @@ class Handles:
     """Knows LanceDB's table class as it was, and looks at storages."""
 
     def __init__(self, storage: Any) -> None:
-        from lancedb import background_loop, table
         from lancedb.table import AsyncTable, LanceTable
 
-        self._module, self._loop = vars(table), background_loop.BackgroundEventLoop
         self._storage = storage
         self._table: Any = LanceTable
         self._inner: Any = AsyncTable
@@ -34,9 +32,7 @@ class Handles:
     def _now(self) -> tuple[Any, ...]:
         table, inner = vars(self._table), vars(self._inner)
         names = ("search", "version", "count_rows", "take_row_ids")
-        inner_names = ("query", "version", "vector_search")
-        run = vars(self._loop).get("run"), type(self._module.get("LOOP")) is self._loop
-        return *map(table.get, names), *map(inner.get, inner_names), *run
+        return *map(table.get, names), *map(inner.get, ("query", "version", "vector_search"))
 
     def check(self, storage: Any) -> Any:
         """The storage's table. Raises Declined if anything about it isn't LanceDB's own."""

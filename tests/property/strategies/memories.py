@@ -191,49 +191,6 @@ def recall(function: Any, example: Any) -> Any:
     return sorted(map(repr, map(shown, found))), state.confidence
 
 
-memory_recalls = st.tuples(
-    sizes,
-    st.integers(0, 15),
-    st.sampled_from((None, None, "/", "/a", "/é")),
-    labels,
-    st.sampled_from((1, 4, 10)),
-    st.sampled_from(("deep", "deep", "shallow")),
-    st.sampled_from((None, "u", "nobody")),
-    st.booleans(),
-)
-
-
-@functools.cache
-def _memory(size: int) -> Any:
-    from crewai.memory.unified_memory import Memory
-
-    return Memory(
-        llm=SimpleNamespace(),
-        storage=stores()[size],
-        embedder=lambda texts: [vector(size, int(text)) for text in texts],
-        exploration_budget=0,
-        read_only=True,
-    )
-
-
-def recall_from(function: Any, example: Any) -> Any:
-    from crewai.events.event_bus import crewai_event_bus
-
-    from fast_crewai.hooks.areas import memory_unwatched
-
-    size, seed, *given = example
-    with (
-        crewai_event_bus.scoped_handlers(),
-        patch("crewai.memory.types.datetime", Frozen),
-        patch.object(memory_unwatched, "DATETIME", Frozen),
-    ):
-        found = function(_memory(size), str(seed), *given)
-    scores = [match.score for match in found]
-    # Which of equal ones come, and in which order, depends on how CrewAI's threads end.
-    sure = [(m.score, shown(m.record), m.match_reasons) for m in found if m.score > min(scores)]
-    return scores, sorted(map(repr, sure))
-
-
 def _flow_state(function: Any, flow: Any) -> Any:
     state = flow.state.model_dump()
     found = outcome(function, flow)

@@ -167,7 +167,6 @@ def case_for(route: str, owner: Any) -> Case:
         "memory.follow": Case(memories.writes, memories.write),
         "memory.forget": Case(memories.deletions, memories.delete),
         "memory.deep-recall": Case(memories.recalls, memories.recall),
-        "memory.recall": Case(memories.memory_recalls, memories.recall_from),
         "memory.recall-state": Case(memories.states, memories.recall_state),
         "memory.encoding-state": Case(memories.states, memories.encoding_state),
         "memory.list-scopes": Case(memories.questions, memories.ask),
