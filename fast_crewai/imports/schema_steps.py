@@ -11,12 +11,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from fast_crewai import _core
-
 _FACTORIES = frozenset({bool, dict, float, frozenset, int, list, set, str, tuple})  # never change
 
 
 def gather_schemas_for_cleaning(original: Callable[..., Any]) -> Callable[..., Any]:
+    from fast_crewai import _core  # this module is loaded without it, too
+
     @functools.wraps(original)
     def gather_schemas_for_cleaning(schema: Any, definitions: Any) -> Any:
         try:
