@@ -24,7 +24,7 @@ import json
 from fast_crewai import report
 from fast_crewai.imports import journal
 features = [r for r in report.status().routes() if r["name"].startswith("imports.")]
-entries = [vars(e) for e in journal.entries]
+entries = [e._asdict() for e in journal.entries]
 told = {"seconds": seconds, "modules": len(sys.modules), "features": features, "forced": entries}
 print("fast-crewai-profile" + json.dumps(told))
 """
