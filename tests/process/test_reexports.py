@@ -72,8 +72,8 @@ CASES = [
     import openai._models
     class Other(openai._models.BaseModel): ...
     openai._models.BaseModel = Other
-    from openai.types.fine_tuning import FineTuningJob
-    print(FineTuningJob.__mro__)
+    from openai.types import Batch
+    print(Batch.__mro__)
     """,
     """
     import openai.types.shared as s, openai.types.shared.metadata as m
@@ -95,8 +95,8 @@ CASES = [
     """
     import pydantic
     pydantic.Field = None
-    from openai.types.evals import RunCreateResponse
-    print(RunCreateResponse.model_fields)
+    from openai.types import Moderation
+    print(Moderation.model_fields)
     """,
     """
     from unittest.mock import patch
