@@ -160,10 +160,8 @@ impl<'py> Gathering<'py> {
         key: &Bound<'py, PyString>,
         depth: usize,
     ) -> Result<()> {
-        match schema.get_item(key)? {
-            Some(found) => self.schema(&found, depth),
-            None => Ok(()),
-        }
+        let found = schema.get_item(key)?;
+        found.map_or(Ok(()), |found| self.schema(&found, depth))
     }
 
     fn maybe_every(
@@ -172,10 +170,8 @@ impl<'py> Gathering<'py> {
         key: &Bound<'py, PyString>,
         depth: usize,
     ) -> Result<()> {
-        match schema.get_item(key)? {
-            Some(found) => self.every(&found, depth),
-            None => Ok(()),
-        }
+        let found = schema.get_item(key)?;
+        found.map_or(Ok(()), |found| self.every(&found, depth))
     }
 
     fn every(&mut self, schemas: &Bound<'py, PyAny>, depth: usize) -> Result<()> {
