@@ -3,7 +3,7 @@
 //! No escapes, comments, tuples, sets, prefixes or numbers in other forms; nothing that Python
 //! would warn of.
 
-use super::repair::Value;
+use super::repair::{Value, count_digits};
 
 /// Python's parser counts brackets; `literal_eval` takes frames for them.
 const DEEPEST: u32 = 16;
@@ -145,19 +145,12 @@ impl<'a> Reader<'a> {
             float = true;
         }
         let text = self.text.get(start..self.at)?;
-        if float {
-            text.parse().ok().map(Value::Float)
-        } else {
-            text.parse().ok().map(Value::Int)
-        }
+        Value::of_number(text, float)
     }
 
     fn digits(&mut self, most: usize) -> Option<usize> {
-        let start = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
-        }
-        let count = self.at - start;
+        let count = count_digits(self.bytes, self.at);
+        self.at += count;
         (1..=most).contains(&count).then_some(count)
     }
 }

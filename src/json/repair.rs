@@ -24,6 +24,23 @@ pub enum Value<'a> {
     Object(Vec<(&'a str, Value<'a>)>),
 }
 
+impl Value<'_> {
+    /// The number that a text is; None if it is too large.
+    pub fn of_number(text: &str, float: bool) -> Option<Self> {
+        if float {
+            text.parse().ok().map(Value::Float)
+        } else {
+            text.parse().ok().map(Value::Int)
+        }
+    }
+}
+
+/// How many digits stand from there on.
+pub fn count_digits(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
 /// What a run has read: `read`, each with where the text behind it begins, and how far was looked.
 #[derive(Debug)]
 pub struct Run<T> {
@@ -389,19 +406,12 @@ impl<'a> Reader<'a> {
         }
         self.byte(self.at)?;
         let text = self.slice(start, self.at)?;
-        if float {
-            text.parse().ok().map(Value::Float)
-        } else {
-            text.parse().ok().map(Value::Int)
-        }
+        Value::of_number(text, float)
     }
 
     fn digits(&mut self, most: usize) -> Option<usize> {
-        let start = self.at;
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
-        }
-        let count = self.at - start;
+        let count = count_digits(self.bytes, self.at);
+        self.at += count;
         (1..=most).contains(&count).then_some(count)
     }
 
