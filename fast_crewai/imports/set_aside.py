@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import io
 import sys
 import types
 from collections.abc import Callable, Iterable
@@ -25,12 +24,6 @@ _module_names: Callable[[Any], dict[str, Any]] = _module.__dict__["__dict__"].__
 _functions: dict[str, Any] = {name: getattr(gc, name) for name in _TELLING if hasattr(gc, name)}
 _hidden: dict[str, Any] = {}  # what ``gc`` lacks, while objects are set aside
 _track_again: Callable[[list[object]], None] | None = None  # the native core's
-
-_IN_MEMORY = (io.BytesIO, io.StringIO)
-_FILES = (io.BufferedRandom, io.BufferedReader, io.BufferedWriter, io.FileIO, io.TextIOWrapper)
-_LOOPS = ("ProactorEventLoop", "SelectorEventLoop")
-_FUNCTION = types.FunctionType
-_COLLECTED = 1 << 14  # the flag of classes whose objects the collector knows
 
 
 def known_objects() -> list[object]:
@@ -127,60 +120,13 @@ class _Gc(types.ModuleType):
         return types.ModuleType.__dir__(self)
 
 
-# -------------------------------------------------------------------------------------- at exit
-
-
 def _at_exit() -> None:
     """Objects set aside keep what they refer to from being freed."""
     try:
-        if _hidden and _something_ends():
-            end()
+        if _hidden:
+            from fast_crewai.imports.endings import something_ends
+
+            if something_ends(_functions["get_objects"]()):
+                end()
     except Exception:  # a class that can't be looked at
         end()
-
-
-def _something_ends() -> bool:
-    """Whether an object that is not set aside does something when it is freed."""
-    objects = _functions["get_objects"]()
-    kinds = set(map(type, objects))
-    classes = {kind for kind in kinds if issubclass(kind, type)}
-    ending = {kind for kind in kinds if _finalizer(kind)}
-    standard = _standard_streams()
-    for item in objects:
-        kind = type(item)
-        if kind in ending and id(item) not in standard and not _is_over(item, kind):
-            return True
-        if kind in classes and not _flags(item) & _COLLECTED and _finalizer(item, _FUNCTION):
-            return True
-    return False
-
-
-_flags: Callable[[Any], int] = type.__dict__["__flags__"].__get__
-_bases: Callable[[Any], tuple[type, ...]] = type.__dict__["__mro__"].__get__
-_names: Callable[[Any], Any] = type.__dict__["__dict__"].__get__  # a metaclass may hide it
-
-
-def _finalizer(kind: type, written: type = object) -> bool:
-    """Whether the class has a finalizer, of this type."""
-    found = [_names(base)["__del__"] for base in _bases(kind) if "__del__" in _names(base)]
-    return any(issubclass(type(function), written) for function in found)
-
-
-def _is_over(item: Any, kind: type) -> bool:
-    """Whether freeing it does nothing, for some frequent classes of Python's own."""
-    if kind in _IN_MEMORY:
-        return True
-    if kind in _FILES:
-        return bool(item.closed)
-    if kind is types.GeneratorType:
-        return item.gi_frame is None
-    loops = vars(sys.modules.get("asyncio", sys))
-    return kind in map(loops.get, _LOOPS) and bool(item.is_closed())
-
-
-def _standard_streams() -> set[int]:
-    found: set[int] = set()
-    for stream in (sys.__stdin__, sys.__stdout__, sys.__stderr__):
-        buffer = getattr(stream, "buffer", None)
-        found.update((id(stream), id(buffer), id(getattr(buffer, "raw", None))))
-    return found - {id(None)}

@@ -57,6 +57,63 @@ AT_EXIT = [
     ("def work():\n  try: yield\n  finally: os.write(1, b'ended')\nwork = work(); next(work)", ""),
     ("file = open('out', 'w'); file.write('text')", ""),
 ]
+CLIENT = """
+import http.server, openai, types
+class Answers(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    def log_message(self, *a): pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Answers)
+if os.fork() == 0:
+    server.handle_request()  # until the client's connection ends
+    os._exit(0)
+server.server_close()
+client = openai.OpenAI(api_key="none", base_url=f"http://127.0.0.1:{server.server_port}")
+other = openai.AsyncOpenAI(api_key="none")
+kept = client._client
+assert kept.get(client.base_url).status_code == 200
+[connection] = kept._transport._pool._connections
+def says(*a, write=os.write): write(1, b"seen\\n")
+# Without the program's names, which whoever has this function would keep.
+says = types.FunctionType(says.__code__, {}, "says", None)
+says.__kwdefaults__ = {"write": os.write}
+"""
+ENDED = """
+import atexit, functools
+def ended(end=int, write=os.write):
+    write(1, b"ended\\n")
+    end()
+ended = types.FunctionType(ended.__code__, {}, "ended", ended.__defaults__)
+if "set_aside" in globals():
+    set_aside.end = functools.partial(ended, set_aside.end)
+else:
+    atexit.register(ended)
+"""
+# What somebody does to an openai client or a socket whose end is seen then.
+SEEN = [
+    "openai._base_client.SyncHttpxClientWrapper.close = says",
+    "openai._base_client.SyncHttpxClientWrapper.is_closed = property(says)",
+    "openai._base_client.AsyncHttpxClientWrapper.__del__ = says",
+    "kept.close = says",
+    "import httpx; httpx.HTTPTransport.close = says",
+    "kept._transport._pool.close = says",
+    "connection._connection.close = says",
+    "import httpcore; httpcore._backends.sync.SyncStream.close = says",
+    "import httpx\nkept._mounts[None] = type('', (httpx.BaseTransport,), {'close': says})()",
+    "mine = type('', (openai._base_client.SyncHttpxClientWrapper,), {'close': says})()",
+    "import httpx, wrapt\nold = httpx.Client.close\n"
+    "def after(wrapped, item, a, k, says=says): says(wrapped(*a, **k))\n"
+    "after = types.FunctionType(after.__code__, {}, 'after', (says,))\n"
+    "httpx.Client.close = wrapt.FunctionWrapper(old, after)",
+    "import logging\nclass Says(logging.Handler): emit = says\n"
+    "logging.getLogger('httpcore').setLevel('DEBUG')\n"
+    "logging.getLogger('httpcore').addHandler(Says())",
+    "import socket\nsocket.socket.__del__ = says\none = socket.socket()",
+    "import socket\nclass Mine(socket.socket): __del__ = says\none = Mine()",
+]
 EARLIER = """
 import gc, os, sys, weakref
 class Early: pass
@@ -119,10 +176,27 @@ def test_who_has_taken_a_function_before_sees_everything(name: str, tmp_path: Pa
 @needs_fork
 def test_what_ends_at_exit_ends_as_before(tmp_path: Path) -> None:
     programs, expected = zip(*AT_EXIT, strict=True)
-    for told, some in zip(both([*programs, KICKOFF], tmp_path), (*expected, "kept"), strict=True):
+    for told, some in zip(
+        both([*programs, code(KICKOFF) + code(KEPT)], tmp_path), (*expected, "kept"), strict=True
+    ):
         assert some in told
 
 
+@needs_fork
+@pytest.mark.skipif(importlib.util.find_spec("openai") is None, reason="needs openai")
+def test_connections_end_with_the_process_unless_that_is_seen(tmp_path: Path) -> None:
+    kept = CLIENT + code(KEPT)
+    *told, last = both([*(CLIENT + ENDED + case for case in SEEN), kept], tmp_path)
+    for case, answer in zip(SEEN, told, strict=True):
+        assert answer.startswith("ended\n") and "seen" in answer, case
+    assert last == "kept\n"
+
+
+KEPT = """
+    if "set_aside" in globals():
+        set_aside.end = lambda: os.write(1, b"not kept")
+    print("kept")
+"""
 KICKOFF = """
     from crewai import Agent, BaseLLM, Crew, Task
     class Fake(BaseLLM):
@@ -131,7 +205,4 @@ KICKOFF = """
     agent = Agent(role="r", goal="g", backstory="b", llm=Fake(model="fake"))
     task = Task(description="d", expected_output="e", agent=agent)
     print(Crew(agents=[agent], tasks=[task]).kickoff().raw)
-    if "set_aside" in globals():
-        set_aside.end = lambda: os.write(1, b"not kept")
-    print("kept")
 """
