@@ -86,6 +86,10 @@ def repaired_members(text: str, made: dict[str, Any], quoteless: bool) -> tuple[
     """The same with members of an object, up to a key that `made` has or gets twice. Another key
     begins behind them."""
 
+def are_plain_texts(joined: bytes, count: int) -> bool:
+    """Whether `joined` is `count` texts in UTF-8, a byte 1 between them, which `json.loads` surely
+    reads (as in `rows_to_decode`), and none of them is a mere number."""
+
 def rows_to_decode(rows: list[Any], columns: list[int]) -> list[Any]:
     """Those of the `rows` (tuples) in which not every one of the `columns` holds a str that
     `json.loads` surely reads: JSON without NaN, numbers of more than 600 digits, or more than 50

@@ -33,7 +33,7 @@ mod _core {
     #[pymodule_export]
     use crate::guard::Guard;
     #[pymodule_export]
-    use crate::json::python::rows_to_decode;
+    use crate::json::python::{are_plain_texts, rows_to_decode};
     #[pymodule_export]
     use crate::json::repairing::{
         kind_of_json, python_literal, repaired_elements, repaired_members,

@@ -40,6 +40,19 @@ pub fn kind(text: &str) -> Kind {
     }
 }
 
+/// Whether `joined` has just `count` such texts, a byte 1 between them, none of them a mere number.
+pub fn joins_plain_texts(joined: &[u8], count: usize) -> bool {
+    let Ok(joined) = std::str::from_utf8(joined) else {
+        return false;
+    };
+    // No JSON has that byte: as many texts as there are cells are the cells.
+    let mut found = 0;
+    joined.split('\u{1}').all(|text| {
+        found += 1;
+        !text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) && is_plain(text)
+    }) && found == count
+}
+
 struct Reader<'a> {
     rest: &'a [u8],
     /// The text ended too early.
@@ -241,6 +254,33 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::value::RawValue;
+
+    #[test]
+    fn texts_side_by_side() {
+        for (joined, count) in [("{}", 1), ("{}\u{1}[1]", 2), ("\"é\"\u{1} 1\u{1}null", 3)] {
+            assert!(joins_plain_texts(joined.as_bytes(), count), "{joined}");
+            for wrong in [0, count - 1, count + 1] {
+                assert!(!joins_plain_texts(joined.as_bytes(), wrong), "{joined}");
+            }
+        }
+        for joined in [
+            "",
+            "1",
+            "-1.5",
+            "{}\u{1}",
+            "\u{1}{}",
+            "[\u{1}]",
+            "\"\u{1}\"",
+            "{}\u{2}{}",
+        ] {
+            assert!(
+                !(0..4).any(|count| joins_plain_texts(joined.as_bytes(), count)),
+                "{joined}"
+            );
+        }
+        assert!(!joins_plain_texts(b"\"\xff\"", 1));
+        assert!(!joins_plain_texts(b"\"\xc3\x01\xa9\"", 1));
+    }
 
     #[test]
     fn what_is_plain() {

@@ -1,10 +1,10 @@
 //! Python edge of `plain`.
 
-use super::plain::is_plain;
+use super::plain::{is_plain, joins_plain_texts};
 use crate::errors::{Result, guarded};
 use crate::live::ListWalk;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
 /// More text than this is read without the GIL.
 const MUCH: usize = 50_000;
@@ -46,4 +46,17 @@ pub fn rows_to_decode<'py>(
 fn cell<'py>(row: &Bound<'py, PyAny>, column: usize) -> Option<Bound<'py, PyString>> {
     let row = row.cast_exact::<PyTuple>().ok()?;
     row.get_item(column).ok()?.cast_into_exact().ok()
+}
+
+/// Whether these are `count` texts of JSON, a byte 1 between them, none of them a mere number.
+#[pyfunction]
+pub fn are_plain_texts(joined: &Bound<'_, PyBytes>, count: usize) -> Result<bool> {
+    guarded(|| {
+        let bytes = joined.as_bytes();
+        Ok(if bytes.len() > MUCH {
+            joined.py().detach(|| joins_plain_texts(bytes, count))
+        } else {
+            joins_plain_texts(bytes, count)
+        })
+    })
 }

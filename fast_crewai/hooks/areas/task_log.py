@@ -1,9 +1,9 @@
 """The log of a crew's task outputs: one connection for each of them instead of two.
 
 Before CrewAI adds an output it loads the whole table, only to see that it can. Its own ``load``
-and ``add`` are compiled again to share the connection, and only those rows are decoded that might
-raise: crews side by side share one table, and each would decode the outputs of all. What is
-written, when it is committed, locks and exceptions stay.
+and ``add`` are compiled again to share the connection, and rows are only made, and decoded, if
+something in the table might raise: crews side by side share one table, and each would decode the
+outputs of all. What is written, when it is committed, locks and exceptions stay.
 
 With CrewAI's own lock both happen under it, which nobody can tell; with another one, the
 connection stays open while the lock is waited for.
@@ -24,17 +24,55 @@ from fast_crewai._core import Declined
 from fast_crewai.hooks.areas.own_json import check_reading
 from fast_crewai.hooks.areas.recompile import recompiled
 from fast_crewai.hooks.dispatch import original_of
-from fast_crewai.hooks.route import Route, Site
+from fast_crewai.hooks.route import Route, Site, TargetError
 
 _MODULE = "crewai.utilities.task_output_storage_handler"
 _STORAGE = "crewai.memory.storage.kickoff_task_outputs_storage"
 CONNECT = "closing(sqlite3.connect(self.db_path, timeout=30))"
 _LOG = {"task", "output", "task_index", "inputs", "was_replayed"}
 _LOOK = "SELECT 1 FROM latest_kickoff_task_outputs LIMIT 0"
+_LOAD = (
+    "SELECT task_id, task_key, expected_output, output, task_index, inputs, was_replayed, "
+    "timestamp FROM latest_kickoff_task_outputs ORDER BY task_index"
+)
 _TEXTS = [3, 5]  # the columns that load decodes
+_SEPARATOR = "\x01"  # in no JSON
+# All that load reads, in one row. The texts of the other columns need only be UTF-8; min compares
+# as ORDER BY does.
+_ALL = (
+    "SELECT count(*), count(output), count(inputs), "
+    f"CAST(group_concat(output, '{_SEPARATOR}') AS BLOB), "
+    f"CAST(group_concat(inputs, '{_SEPARATOR}') AS BLOB), "
+    "group_concat(task_id), group_concat(task_key), group_concat(expected_output), "
+    "group_concat(task_index), group_concat(was_replayed), group_concat(timestamp), "
+    "min(task_index) "
+    "FROM latest_kickoff_task_outputs"
+)
+
+_MANY = 250_000  # bytes of a file, from which on that is quicker
+_FEW = 60  # pages; each is read once, and to keep them all takes longer than reading them
+_NO_FILE = (0, 0, 0, 0)
 
 # Tracers may have replaced both before us, and count.
 _connect = _sqlite3.connect
+
+
+class _Cursor:
+    """CrewAI's cursor in ``load``; has no rows if nothing in the table could raise."""
+
+    __slots__ = ("_connection", "_cursor")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._cursor: Any = None
+
+    def execute(self, statement: str) -> Any:
+        if not are_plain(self._connection):
+            self._cursor = self._connection.cursor()
+            self._cursor.execute(statement)
+
+    def fetchall(self) -> list[Any]:
+        return [] if self._cursor is None else self._cursor.fetchall()
 
 
 class Session:
@@ -97,12 +135,40 @@ class Session:
         if self._load is not None:
             self._load(self)
 
+    def cursor(self, connection: sqlite3.Connection) -> Any:
+        """What ``load`` reads with."""
+        is_large = (self._identity() or _NO_FILE)[2] >= _MANY
+        return _Cursor(connection) if is_large else connection.cursor()
+
     def unsure(self, rows: Any) -> Any:
         return unsure(rows)
 
     def close(self) -> None:
         if self._kept is not None:
             self._kept.close()
+
+
+def are_plain(connection: sqlite3.Connection) -> bool:
+    """Whether CrewAI's ``load`` surely finds only rows that it can decode."""
+    try:
+        ((pages,),) = connection.execute("PRAGMA cache_size").fetchall()
+        connection.execute(f"PRAGMA cache_size={_FEW}")
+        ((count, outputs, inputs, *texts),) = connection.execute(_ALL).fetchall()
+        connection.execute(f"PRAGMA cache_size={pages}")
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):  # it has been waited for
+            raise
+        return False
+    except (sqlite3.Error, MemoryError):
+        return False
+    if count == 0:
+        return True
+    if not count == outputs == inputs:  # NULL isn't among the texts
+        return False
+    try:
+        return all(_core.are_plain_texts(joined, count) for joined in texts[:2])
+    except (TypeError, _core.CoreError):
+        return False
 
 
 def unsure(rows: Any) -> Any:
@@ -121,9 +187,16 @@ def update(site: Site, kept: type[Session] = Session) -> Callable[..., Any]:
     handler_load = vars(handler)["load"]
     kind = vars(module)["KickoffTaskOutputsSQLiteStorage"]
     original_load, original_add = (original_of(vars(kind)[name]) for name in ("load", "add"))
+    texts = [text for text in original_load.__code__.co_consts if isinstance(text, str)]
+    if _LOAD not in [" ".join(text.split()) for text in texts]:
+        raise TargetError("load reads something else")
     load = recompiled(
         original_load,
-        {CONNECT: "self.reading()", "cursor.fetchall()": "self.unsure(cursor.fetchall())"},
+        {
+            CONNECT: "self.reading()",
+            "conn.cursor()": "self.cursor(conn)",
+            "cursor.fetchall()": "self.unsure(cursor.fetchall())",
+        },
         {},
     )
     add = recompiled(original_add, {CONNECT: "self.writing()"}, {})
