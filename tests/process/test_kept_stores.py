@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -407,6 +409,74 @@ def test_the_end_takes_the_lock_of_the_store(tmp_path: Path) -> None:
         assert locked == [path] and files() == ["log.db"]
     """
     assert one_process(tmp_path, text) == ["log.db"]
+
+
+ROOM = """
+import struct
+
+def journal():
+    "How long the -wal is, and how much of it is used."
+    pages = struct.unpack("=I", os.pread(CONNECTIONS._idle[path]._locked[1], 4, 16))[0]
+    return os.path.getsize(path + "-wal"), 32 + pages * 4120
+"""
+
+
+def test_the_journal_grows_in_a_few_steps(tmp_path: Path) -> None:
+    text = """
+        lengths, rows = [], []
+        for number in range(500):
+            add(f"{number:03}" + "x" * 1000)
+            rows.append(f"{number:03}" + "x" * 1000)
+            length, used = journal()
+            assert length >= used, (length, used)
+            if not lengths or lengths[-1] != length:
+                lengths.append(length)
+        assert len(lengths) < 25, lengths
+        assert lengths == sorted(lengths) and lengths[-1] in (1 << 22, 32 + 4120 * 1018), lengths
+        assert names() == rows == outside()
+        assert outside("PRAGMA integrity_check") == ["ok"]
+        copied = shutil.copytree("db", "copied")
+        assert outside(file=str(Path(copied, "log.db").absolute())) == rows
+        os.kill(os.getpid(), 9)
+    """
+    one_process(tmp_path, code(ROOM) + code(text), -9)
+    assert (tmp_path / "db/log.db-wal").stat().st_size > 1 << 20
+    with closing(sqlite3.connect(tmp_path / "db/log.db")) as plainly:
+        assert plainly.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        found = plainly.execute("SELECT count(*) FROM latest_kickoff_task_outputs").fetchall()
+        assert found == [(500,)]
+    assert [path.name for path in (tmp_path / "db").iterdir()] == ["log.db"]
+
+
+def test_the_journal_is_left_alone_while_another_process_writes(tmp_path: Path) -> None:
+    text = """
+        from fast_crewai.hooks.areas import kept_connections as module
+
+        module._FEW_BYTES = 1
+        for number in range(5):
+            add(f"{number}")
+        length, used = journal()
+        assert length > used
+        kept = CONNECTIONS._idle[path]
+        begin = 'import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute("BEGIN IMMEDIATE")'
+        holder = subprocess.Popen(
+            [sys.executable, "-c", begin + '; print(1, flush=True); sys.stdin.read()', path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert holder.stdout.readline() == b"1\\n"
+        begun = time.monotonic()
+        assert kept._make_room(used)  # as if it were full
+        assert time.monotonic() - begun < 10 and journal()[0] == length
+        assert kept.sqlite.execute("PRAGMA busy_timeout").fetchall() == [(30000,)]
+        holder.communicate()
+        assert kept._make_room(used)
+        assert journal()[0] > length
+        assert not kept.sqlite.in_transaction
+        assert kept.sqlite.execute("PRAGMA busy_timeout").fetchall() == [(30000,)]
+        assert names() == ["0", "1", "2", "3", "4"] == outside()
+    """
+    assert one_process(tmp_path, code(ROOM) + code(text)) == ["log.db"]
 
 
 def test_few_connections_are_kept(tmp_path: Path) -> None:

@@ -77,6 +77,8 @@ def other():
 def kept():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FAST_CREWAI_FIX", "kept-connections")
+        patch.setattr(kept_connections, "_FEW_BYTES", 1)  # room is made for few writes, too
+        patch.setattr(kept_connections, "_STEP", 5000)
         fast_crewai.install()
     states = engine.registry().fixes
     names = [route.name for route in kept_outputs.ROUTES]

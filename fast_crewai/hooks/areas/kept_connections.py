@@ -9,6 +9,9 @@ is enough), and others may then remove the ``-wal``. So the two locks that a con
 the time are held once more, by Linux's locks of an open file, which only end with it. They also
 keep SQLite from writing the ``-wal`` into the file when a connection is closed whose file isn't
 there any more.
+
+To sync a write costs twice as much if the ``-wal`` has become longer, so it is made longer in a few
+steps, by zeros, up to the size that it would reach anyway.
 """
 
 from __future__ import annotations
@@ -37,6 +40,11 @@ _TRIES = 3  # until a file whose connection can't be kept is left alone
 # SQLite's: "shared" in the file, and "somebody has this open" in the -shm.
 _SHARED = (0x40000002, 510)
 _ALIVE = (128, 1)
+
+# The beginning of a -shm: its version, …, the size of a page, and how many of them the -wal has.
+_INDEX, _INDEX_VERSION = struct.Struct("=I10xHI"), 3007000
+_WAL_HEAD, _FRAME_HEAD = 32, 24
+_FEW_BYTES, _STEP, _ENOUGH = 1 << 15, 1 << 16, 1 << 22  # SQLite empties a -wal of 1,000 pages
 
 _NOTHING: Any = (None,) * 6
 
@@ -109,7 +117,13 @@ class Connection:
         if self._files is None:
             return self._hold()
         file, wal, *_ = self._files
-        return bool(_place_at(self.path) == file and _place_at(self._wal) == wal)
+        try:
+            journal = os.stat(self._wal)  # noqa: PTH116
+        except OSError:
+            return False
+        if _place_at(self.path) != file or _place(journal) != wal:
+            return False
+        return journal.st_size >= _ENOUGH or self._make_room(journal.st_size)
 
     def state(self) -> Any:
         """What changes if anybody else changes the content."""
@@ -156,6 +170,41 @@ class Connection:
             _place_at(self._shm),
             (file[0], file[4:6], folder[:3], folder[4:6], os.geteuid()),
         )
+
+    def _make_room(self, size: int) -> bool:
+        """Make the ``-wal`` longer if it is nearly full. SQLite reads no further than it wrote.
+
+        Whether the connection is as it was.
+        """
+        version, page, pages = _INDEX.unpack(os.pread(self._locked[1], _INDEX.size, 0))
+        used = _WAL_HEAD + pages * (_FRAME_HEAD + page)
+        if version != _INDEX_VERSION or used < _FEW_BYTES or size - used > _FEW_BYTES // 2:
+            return True
+        try:
+            self.sqlite.execute("PRAGMA busy_timeout=0")
+            try:
+                self.sqlite.execute("BEGIN IMMEDIATE")  # nobody else writes there meanwhile
+            except sqlite3.OperationalError:
+                pass
+            else:
+                try:
+                    self._fill(used)
+                finally:
+                    self.sqlite.execute("ROLLBACK")
+            self.sqlite.execute("PRAGMA busy_timeout=30000")
+        except (sqlite3.Error, OSError):
+            return False
+        return True
+
+    def _fill(self, used: int) -> None:
+        handle = os.open(self._wal, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            status = os.fstat(handle)
+            size, more = status.st_size, max(used, _STEP)
+            if _place(status) == self._files[1] and size < _ENOUGH:  # type: ignore[index]
+                os.pwrite(handle, bytes(min(more, _ENOUGH - size)), size)
+        finally:
+            os.close(handle)
 
     def _hold(self) -> bool | None:
         files = self._look()
