@@ -458,9 +458,15 @@ def test_the_journal_is_left_alone_while_another_process_writes(tmp_path: Path) 
         length, used = journal()
         assert length > used
         kept = CONNECTIONS._idle[path]
-        begin = 'import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute("BEGIN IMMEDIATE")'
+        program = '''if 1:
+            import sqlite3, sys
+            connection = sqlite3.connect(sys.argv[1])
+            connection.execute("BEGIN IMMEDIATE")
+            print(1, flush=True)
+            sys.stdin.read()
+        '''
         holder = subprocess.Popen(
-            [sys.executable, "-c", begin + '; print(1, flush=True); sys.stdin.read()', path],
+            [sys.executable, "-c", program, path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -1,16 +1,18 @@
 """CrewAI's store lock, taken as CrewAI takes it, without sleeping through its release.
 
-portalocker tries, sleeps 0.25 s and tries again: with several crews most of the time passes that
-way. The lock stays portalocker's (same file, same handle kept while waiting, same calls, same
-exceptions) and is all that excludes anybody. Ours are only the pauses between its attempts: a
-thread of this process is woken when another one releases, in the order in which they came; while
-another process holds the lock, the first in line looks again within milliseconds, by the system
-call that portalocker makes, too, and leaves the attempt to it when that succeeds. A wake-up that
-gets lost (an interrupt) costs one pause of portalocker's length.
+A lock that is free is taken by portalocker's system calls, without what it does around them. For
+all others, portalocker tries, sleeps 0.25 s and tries again: with several crews most of the time
+passes that way. The lock stays portalocker's (same file, same handle kept while waiting, same
+calls, same exceptions) and is all that excludes anybody. Ours are only the pauses between its
+attempts: a thread of this process is woken when another one releases, in the order in which they
+came; while another process holds the lock, the first in line looks again within milliseconds, by
+the system call that portalocker makes, too, and leaves the attempt to it when that succeeds. A
+wake-up that gets lost (an interrupt) costs one pause of portalocker's length.
 """
 
 from __future__ import annotations
 
+import builtins
 import os
 import sys
 import threading
@@ -19,6 +21,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from time import perf_counter
 from typing import Any
 
@@ -66,6 +69,34 @@ class Visit:
             handle.close()
 
 
+class Held:
+    """A lock that is free: what portalocker does with its file, by the same system calls."""
+
+    __slots__ = ("__weakref__", "fh")
+
+    def __init__(self) -> None:
+        self.fh: Any = None
+
+    def acquire(self, path: str) -> bool:
+        try:
+            self.fh = FileIO(path, "a")
+            fcntl.flock(self.fh, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            return False
+        return True
+
+    def release(self) -> None:
+        if self.fh is not None:
+            fcntl.flock(self.fh, fcntl.LOCK_UN)
+            self.close()
+
+    def close(self) -> None:
+        if self.fh is not None:
+            self.fh.close()
+            self.fh = None
+
+
 class _Line:
     """The threads of this process that want one lock file, and when they had it."""
 
@@ -95,6 +126,11 @@ class Lines:
         """In a forked child, where the threads in line don't exist."""
         self._mutex = threading.RLock()  # a signal's handler may want a lock, too
         self._lines: dict[str, _Line] = {}
+
+    def is_empty(self, path: str) -> bool:
+        """Whether no thread here stands in line, and would be overtaken."""
+        line = self._lines.get(path)
+        return line is None or not line.turns
 
     def attempts(self, path: str, timeout: float, visit: Visit) -> Iterator[int]:
         """One item for each attempt to lock the file; in between, the thread sleeps."""
@@ -211,6 +247,15 @@ def store_lock(site: Site) -> Callable[..., Any]:
     tells_all = type(attempt) is types.FunctionType and attempt.__module__ == system.__name__
     tells_all = tells_all and type(flock) is types.BuiltinFunctionType
 
+    steps = ("__init__", "acquire", "release", "_get_fh", "_prepare_fh")
+    usually = [*(getattr(plain, step) for step in steps), system.unlock, builtins.open]
+    tells_nothing = not getattr(sys.flags, "warn_default_encoding", 0)
+    tells_nothing = tells_nothing and type(builtins.open) is types.BuiltinFunctionType
+
+    def opens_as_usual() -> bool:
+        now = [*(getattr(plain, step) for step in steps), system.unlock, builtins.open]
+        return tells_nothing and now == usually and "open" not in utils and attempts_as_usual()
+
     def attempts_as_usual() -> bool:
         usual = utils["portalocker"] is system and system.lock is attempt
         return tells_all and usual and fcntl.flock is flock and plain._get_lock is get_lock
@@ -247,6 +292,17 @@ def store_lock(site: Site) -> Callable[..., Any]:
             return
         digest = module.md5(name.encode(), usedforsecurity=False).hexdigest()
         path = module.os.path.join(module.tempfile.gettempdir(), f"crewai:{digest}.lock")
+        if _lines.is_empty(path) and opens_as_usual():
+            free = Held()
+            try:
+                if free.acquire(path):
+                    _lines.taken(path, free)
+                    yield
+                    return
+            finally:
+                if free.fh is not None:
+                    free.release()
+                    _lines.released(path, free)
         exceptions = module.portalocker.exceptions
         try:
             held = Lock(path, timeout=timeout)
