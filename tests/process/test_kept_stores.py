@@ -8,8 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from helpers import PACKAGE, PYTHON, code, environment
+from helpers import code
 from kill_stores import begin, check, go, killing, told
+from store_program import command, environ, run
 
 from fast_crewai.hooks.areas import kept_connections
 
@@ -17,29 +18,13 @@ pytest.importorskip("crewai_core.lock_store")
 pytestmark = pytest.mark.skipif(not kept_connections.is_possible(), reason="not this platform")
 
 STORE = """
-import json, os, shutil, sqlite3, subprocess, sys, threading, time
-from contextlib import closing
-from pathlib import Path
-import fast_crewai
-fast_crewai.install()
-from crewai.memory.storage.kickoff_task_outputs_storage import KickoffTaskOutputsSQLiteStorage
 from crewai.utilities.task_output_storage_handler import TaskOutputStorageHandler
 from fast_crewai.hooks.areas.kept_outputs import CONNECTIONS
 
-class Task:
-    key, expected_output = "key", "an answer"
-    def __init__(self, name):
-        self.id = name
-
-path = str(Path("db", "log.db").absolute())
-store = KickoffTaskOutputsSQLiteStorage(path)
 THREE = ["log.db", "log.db-shm", "log.db-wal"]
 
 def files():
     return sorted(os.listdir("db"))
-
-def add(name):
-    store.add(Task(name), {"raw": name}, 1)
 
 def names():
     return sorted(row["task_id"] for row in store.load())
@@ -59,36 +44,12 @@ def outside(sql="SELECT task_id FROM latest_kickoff_task_outputs ORDER BY task_i
 """
 
 
-def environ(folder: Path) -> dict[str, str]:
-    return environment(
-        TMPDIR=folder,
-        HOME=folder,
-        CREWAI_DISABLE_TELEMETRY="true",
-        OTEL_SDK_DISABLED="true",
-        PYTHONPATH=PACKAGE.parent,
-        FAST_CREWAI_STRICT="1",
-        FAST_CREWAI_FIX="kept-connections",
-    )
+KEPT = {"FAST_CREWAI_FIX": "kept-connections"}
 
 
-def command(text: str) -> list[str]:
-    return [PYTHON, "-W", "error::ResourceWarning", "-c", code(STORE) + code(text)]
-
-
-def one_process(folder: Path, text: str, returncode: int = 0) -> list[str]:
+def one_process(folder: Path, *parts: str, returncode: int = 0) -> list[str]:
     """Run it, and return the files that it leaves."""
-    (folder / "db").mkdir(exist_ok=True)
-    result = subprocess.run(
-        command(text),
-        env=environ(folder),
-        cwd=folder,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=100,
-        check=False,
-    )
-    assert (result.returncode, result.stderr) == (returncode, "")
-    return sorted(path.name for path in (folder / "db").iterdir())
+    return run(folder, STORE, *parts, returncode=returncode, **KEPT)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +69,7 @@ def test_a_process_that_ends_leaves_the_one_file(tmp_path: Path, ends: str, stat
         assert files() == THREE
         {ends}
     """
-    assert one_process(tmp_path, text, status) == ["log.db"]
+    assert one_process(tmp_path, text, returncode=status) == ["log.db"]
 
 
 def test_processes_that_end_together(tmp_path: Path) -> None:
@@ -121,8 +82,8 @@ def test_processes_that_end_together(tmp_path: Path) -> None:
     for _ in range(3):
         running = [
             subprocess.Popen(
-                command(text),
-                env=environ(tmp_path),
+                command(STORE, text),
+                env=environ(tmp_path, **KEPT),
                 cwd=tmp_path,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -439,7 +400,7 @@ def test_the_journal_grows_in_a_few_steps(tmp_path: Path) -> None:
         assert outside(file=str(Path(copied, "log.db").absolute())) == rows
         os.kill(os.getpid(), 9)
     """
-    one_process(tmp_path, code(ROOM) + code(text), -9)
+    one_process(tmp_path, ROOM, text, returncode=-9)
     assert (tmp_path / "db/log.db-wal").stat().st_size > 1 << 20
     with closing(sqlite3.connect(tmp_path / "db/log.db")) as plainly:
         assert plainly.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -482,7 +443,7 @@ def test_the_journal_is_left_alone_while_another_process_writes(tmp_path: Path) 
         assert kept.sqlite.execute("PRAGMA busy_timeout").fetchall() == [(30000,)]
         assert names() == ["0", "1", "2", "3", "4"] == outside()
     """
-    assert one_process(tmp_path, code(ROOM) + code(text)) == ["log.db"]
+    assert one_process(tmp_path, ROOM, text) == ["log.db"]
 
 
 def test_few_connections_are_kept(tmp_path: Path) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import PACKAGE, PYTHON, code, environment
 from kill_stores import begin, check, go, killing, told
+from store_program import run
 
 pytest.importorskip("crewai_core.lock_store")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the routes are for POSIX")
@@ -36,24 +35,7 @@ def test_no_acknowledged_write_is_lost_in_a_minute_of_kills(tmp_path: Path) -> N
     killing(tmp_path, number=8, seconds=60)
 
 
-STORE = """
-import os, shutil, sqlite3, sys, threading
-from contextlib import closing
-from pathlib import Path
-import fast_crewai
-fast_crewai.install()
-from crewai.memory.storage.kickoff_task_outputs_storage import KickoffTaskOutputsSQLiteStorage
-
-class Task:
-    key, expected_output = "key", "an answer"
-    def __init__(self, name):
-        self.id = name
-
-store = KickoffTaskOutputsSQLiteStorage(str(Path("db", "log.db").absolute()))
-
-def add(name):
-    store.add(Task(name), {"raw": name}, 1)
-
+COPIED = """
 def copied():
     "What is in a copy of the one file, made while this process lives."
     assert os.listdir("db") == ["log.db"], os.listdir("db")
@@ -65,25 +47,7 @@ def copied():
 
 
 def one_process(folder: Path, text: str) -> None:
-    env = environment(
-        TMPDIR=folder,
-        HOME=folder,
-        CREWAI_DISABLE_TELEMETRY="true",
-        OTEL_SDK_DISABLED="true",
-        PYTHONPATH=PACKAGE.parent,
-        FAST_CREWAI_STRICT="1",
-    )
-    (folder / "db").mkdir(exist_ok=True)
-    result = subprocess.run(
-        [PYTHON, "-W", "error::ResourceWarning", "-c", code(STORE) + code(text)],
-        env=env,
-        cwd=folder,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=100,
-        check=False,
-    )
-    assert (result.returncode, result.stderr) == (0, "")
+    run(folder, COPIED, text)
 
 
 def test_a_copy_of_the_file_has_every_write(tmp_path: Path) -> None:
