@@ -1,5 +1,6 @@
 //! JSON-like data: `crewai.utilities.serialization`, and what stores keep as text.
 
+mod eight;
 pub mod literal;
 pub mod plain;
 pub mod repair;

@@ -3,6 +3,8 @@
 //! Everything else may be readable, too: NaN, long numbers (`sys.set_int_max_str_digits`), what is
 //! nested so deeply that the stack decides.
 
+use super::eight::{control, equal};
+
 /// More levels are left to Python.
 pub const MAX_DEPTH: u32 = 50;
 /// The lowest limit that Python can be given is 640 digits.
@@ -188,16 +190,9 @@ impl Reader<'_> {
 
     /// Up to a quotation mark, a backslash or a control character.
     fn skip_ordinary(&mut self) {
-        const LOW: u64 = 0x0101_0101_0101_0101;
-        const HIGH: u64 = 0x8080_8080_8080_8080;
-        let is_zero = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
         while let Some((chunk, rest)) = self.rest.split_first_chunk::<8>() {
             let word = u64::from_le_bytes(*chunk);
-            let control = word.wrapping_sub(LOW * 0x20) & !word & HIGH;
-            let quote = is_zero(word ^ (LOW * u64::from(b'"')));
-            let backslash = is_zero(word ^ (LOW * u64::from(b'\\')));
-            // The lowest bit is exact; those above it may be wrong.
-            let found = control | quote | backslash;
+            let found = control(word) | equal(word, b'"') | equal(word, b'\\');
             if found != 0 {
                 let at = found.trailing_zeros() as usize / 8;
                 self.rest = self.rest.split_at_checked(at).map_or(&[], |(_, rest)| rest);

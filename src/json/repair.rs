@@ -111,6 +111,15 @@ fn starts_value(byte: u8) -> bool {
     starts_key(byte) || byte.is_ascii_digit() || matches!(byte, b'{' | b'[')
 }
 
+/// Words without quotes go no further, or aren't read here.
+fn ends_words(byte: u8) -> bool {
+    matches!(byte, b',' | b']' | b'"' | b'\\' | ..=0x1f | 0x7f..)
+}
+
+fn means_something_in_object(byte: u8) -> bool {
+    matches!(byte, b'\'' | b'{' | b'}' | b'[' | b'(' | b')' | b':' | b'`')
+}
+
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
@@ -211,7 +220,7 @@ impl<'a> Reader<'a> {
                 matches!(self.byte(behind)?, b',' | b']').then_some(number)
             }
             _ => {
-                let value = self.word(b"")?;
+                let value = self.word(false)?;
                 let behind = self.behind_space(self.at);
                 matches!(self.byte(behind)?, b',' | b']').then_some(value)
             }
@@ -255,7 +264,7 @@ impl<'a> Reader<'a> {
 
     fn object(&mut self, depth: u32) -> Option<Vec<(&'a str, Value<'a>)>> {
         let mut made: Vec<(&'a str, Value<'a>)> = Vec::new();
-        let mut keys = HashSet::new();
+        let mut keys: Option<HashSet<&str>> = None;
         if self.eat(b'}') {
             return Some(made);
         }
@@ -265,10 +274,8 @@ impl<'a> Reader<'a> {
             let known = if made.len() < 8 {
                 made.iter().any(|(other, _)| *other == key)
             } else {
-                if keys.is_empty() {
-                    keys.extend(made.iter().map(|(other, _)| *other));
-                }
-                !keys.insert(key)
+                let others = || made.iter().map(|(other, _)| *other).collect();
+                !keys.get_or_insert_with(others).insert(key)
             };
             if known {
                 return None;
@@ -326,7 +333,7 @@ impl<'a> Reader<'a> {
                 number
             }
             _ => {
-                let value = self.word(b"'{}[():`")?;
+                let value = self.word(true)?;
                 if matches!(value, Value::Text(_)) {
                     self.ends_member()?;
                 }
@@ -415,33 +422,38 @@ impl<'a> Reader<'a> {
         (1..=most).contains(&count).then_some(count)
     }
 
-    /// A constant, or words up to a comma, a list's end or (where it is `special`) a brace.
-    fn word(&mut self, special: &[u8]) -> Option<Value<'a>> {
+    /// A constant, or words up to a comma, a list's end or (in an object) a brace.
+    fn word(&mut self, in_object: bool) -> Option<Value<'a>> {
         let start = self.at;
-        if !self.peek()?.is_ascii_alphabetic() {
+        let first = self.peek()?;
+        if !first.is_ascii_alphabetic() {
             return None;
         }
-        for (name, value) in [
-            ("true", Value::Bool(true)),
-            ("false", Value::Bool(false)),
-            ("null", Value::Null),
-        ] {
+        let constant = match first | 0x20 {
+            b't' => Some((&b"true"[..], Value::Bool(true))),
+            b'f' => Some((&b"false"[..], Value::Bool(false))),
+            b'n' => Some((&b"null"[..], Value::Null)),
+            _ => None,
+        };
+        if let Some((name, value)) = constant {
             let end = start + name.len();
             let found = self.bytes.get(start..end);
-            if found.is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes())) {
+            if found.is_some_and(|word| word.eq_ignore_ascii_case(name)) {
                 self.at = end;
                 return Some(value);
             }
         }
-        let mut place = start;
-        loop {
-            match self.byte(place)? {
-                b',' | b']' | b'\n' | b'\r' | b'\t' => break,
-                b'}' if !special.is_empty() => break,
-                b'"' | b'\\' | 0..=0x1f | 0x7f.. => return None,
-                byte if special.contains(&byte) => return None,
-                _ => place += 1,
-            }
+        let mut rest = self.bytes.get(start..)?.iter();
+        let size = if in_object {
+            rest.position(|&byte| ends_words(byte) || means_something_in_object(byte))
+        } else {
+            rest.position(|&byte| ends_words(byte))
+        };
+        let place = size.map_or(self.bytes.len(), |size| start + size);
+        match self.byte(place)? {
+            b',' | b']' | b'\n' | b'\r' | b'\t' => {}
+            b'}' if in_object => {}
+            _ => return None,
         }
         let words = self.slice(start, place)?.trim_end_matches(' ');
         self.at = start + words.len();

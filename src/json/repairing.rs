@@ -25,7 +25,7 @@ pub fn repaired_elements(
             return Ok((0, text.len()?)); // lone surrogates
         };
         let run = elements(text, quoteless);
-        let (mut maker, mut end) = (Maker::new(made.py()), 0);
+        let (mut maker, mut end) = (Maker::sharing(made.py()), 0);
         for (value, behind) in run.read {
             made.append(maker.value(value)?)?;
             end = behind;
@@ -46,7 +46,7 @@ pub fn repaired_members(
             return Ok((0, text.len()?));
         };
         let run = members(text, quoteless);
-        let (mut maker, mut end) = (Maker::new(made.py()), 0);
+        let (mut maker, mut end) = (Maker::sharing(made.py()), 0);
         for ((key, value), behind) in run.read {
             let key = maker.key(key);
             if made.contains(&key)? {
@@ -98,6 +98,9 @@ fn apart<'a, T: Send>(py: Python<'_>, text: &'a str, read: fn(&'a str) -> T) -> 
 }
 
 fn characters(text: &str, bytes: usize) -> usize {
+    if text.is_ascii() {
+        return bytes;
+    }
     let bytes = text.as_bytes().iter().take(bytes);
     bytes.filter(|&&byte| byte & 0xc0 != 0x80).count()
 }
@@ -106,6 +109,9 @@ fn characters(text: &str, bytes: usize) -> usize {
 struct Maker<'a, 'py> {
     py: Python<'py>,
     keys: HashMap<&'a str, Bound<'py, PyString>>,
+    /// The last text, where nobody can tell whether equal ones are one object.
+    last: Option<(&'a str, Bound<'py, PyString>)>,
+    shares: bool,
 }
 
 impl<'a, 'py> Maker<'a, 'py> {
@@ -113,6 +119,29 @@ impl<'a, 'py> Maker<'a, 'py> {
         Maker {
             py,
             keys: HashMap::new(),
+            last: None,
+            shares: false,
+        }
+    }
+
+    /// What it makes is written as JSON, and then gone.
+    fn sharing(py: Python<'py>) -> Self {
+        Maker {
+            shares: true,
+            ..Maker::new(py)
+        }
+    }
+
+    fn text(&mut self, text: &'a str) -> Bound<'py, PyString> {
+        match &self.last {
+            Some((last, made)) if *last == text => made.clone(),
+            _ => {
+                let made = PyString::new(self.py, text);
+                if self.shares {
+                    self.last = Some((text, made.clone()));
+                }
+                made
+            }
         }
     }
 
@@ -134,7 +163,7 @@ impl<'a, 'py> Maker<'a, 'py> {
             Value::Bool(flag) => PyBool::new(py, flag).to_owned().into_any(),
             Value::Int(number) => PyInt::new(py, number).into_any(),
             Value::Float(number) => PyFloat::new(py, number).into_any(),
-            Value::Text(text) => PyString::new(py, text).into_any(),
+            Value::Text(text) => self.text(text).into_any(),
             Value::List(values) => {
                 let made = PyList::empty(py);
                 for value in values {

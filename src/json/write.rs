@@ -1,5 +1,6 @@
 //! Plain Python data → the text that `json.dumps` writes of it.
 
+use super::eight::first_escaped;
 use crate::errors::{Result, declined, guarded};
 use crate::live::{DictWalk, ListWalk, utf8};
 use pyo3::prelude::*;
@@ -104,8 +105,7 @@ fn write_float(out: &mut String, number: &Bound<'_, PyFloat>) -> Result<()> {
 fn write_text(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
-    let ordinary = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    while let Some(at) = rest.as_bytes().iter().position(|byte| !ordinary(byte)) {
+    while let Some(at) = first_escaped(rest.as_bytes()) {
         // Before `at` all is ASCII, so a character begins there.
         let (before, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
         out.push_str(before);

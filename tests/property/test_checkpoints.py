@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from unittest.mock import patch
 
 import pytest
+from crewai.agents.parser import AgentAction
 from crewai.events.base_events import BaseEvent
 from crewai.state import checkpoint_listener
 from crewai.state.event_record import EventRecord
@@ -113,6 +114,62 @@ def test_events_of_a_class_made_later_are_written():
     record = EventRecord()
     record.add(Later(event_id="x", value=[1]))
     assert taken(record)["x"]["event"]["value"] == [1]
+
+
+@pytest.mark.parametrize("name", ["text", "__getattribute__"])
+def test_an_answer_whose_class_is_changed_between_two_checkpoints(name):
+    def read(answer, field):
+        return "other" if field == "text" else object.__getattribute__(answer, field)
+
+    other = {"text": property(lambda _: "other"), "__getattribute__": read}[name]
+
+    def nodes(function=None):
+        record = EventRecord()
+        record.add(Plain(event_id="only", first=AgentAction("t", "u", "i", "x")))
+        before = taken(record, function)["only"]["event"]["first"]
+        with patch.object(AgentAction, name, other, create=True):
+            return before, taken(record, function)["only"]["event"]["first"]
+
+    ours = nodes()
+    assert ours == nodes(original_of(checkpoint_listener._do_checkpoint))
+    assert ours[0] != ours[1]
+
+
+def test_fields_that_swap_their_values():
+    def nodes(function=None):
+        event = Plain(event_id="only", first=["plain"], last=[Counting()])
+        record = EventRecord()
+        record.add(event)
+        found = [taken(record, function)["only"]["event"]]
+        event.first, event.last = event.last, event.first
+        found.append(taken(record, function)["only"]["event"])
+        event.last.append("more")
+        found.append(taken(record, function)["only"]["event"])
+        return [(one["first"], one["last"]) for one in found]
+
+    ours = nodes()
+    assert ours == nodes(original_of(checkpoint_listener._do_checkpoint))
+    assert ours[-1] == ([{"number": 2}], ["plain", "more"])
+
+
+class Metaclass(type):
+    asked = 0
+
+    def __hash__(cls):
+        Metaclass.asked += 1
+        return 1
+
+
+def test_no_class_is_asked_for_its_hash():
+    def asked(function=None):
+        value = Metaclass("Value", (dict,), {})({"a": 1})
+        record = EventRecord()
+        record.add(Plain(event_id="only", first=value))
+        Metaclass.asked = 0
+        assert taken(record, function)["only"]["event"]["first"] == {"a": 1}
+        return Metaclass.asked
+
+    assert asked() == asked(original_of(checkpoint_listener._do_checkpoint))
 
 
 class Counting(BaseModel):

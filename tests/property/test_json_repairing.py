@@ -1,5 +1,6 @@
 """json_repair's parser in our steps: equal texts, and the original's wherever ours isn't sure."""
 
+import json
 from random import Random
 from unittest import mock
 
@@ -113,6 +114,26 @@ def test_what_is_replaced_is_the_originals(owner, name):
         assert not found.are_originals()
         assert json_repairing.Steps.of(repair_json) is None
     assert found.are_originals()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["\ud800", "\u00e9\U0001f600\x7f", 1',
+        "[" * 150 + "x",
+        f"[{'9' * 40}, -0.0, 1e999, -1e400, 1E-7, NaN, true",
+        "{'a': null, \"b\": 'c\u2028",
+    ],
+)
+def test_what_is_found_is_written_as_json_does(text):
+    check(text)
+
+
+@pytest.mark.parametrize(("owner", "name"), [(json, "dumps"), (json.JSONEncoder, "encode")])
+def test_a_writer_that_was_replaced_is_asked(owner, name):
+    with mock.patch.object(owner, name, mock.Mock(return_value="written")) as seen:
+        assert faster("['a'") == original("['a'") == "written"
+    assert seen.call_count == 2
 
 
 def test_another_json_repair_is_left_alone():

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fast_crewai._core import Declined
+from fast_crewai._core import CoreError, Declined, json_text
 from fast_crewai.hooks.areas import rw_lock
 from fast_crewai.hooks.areas.own_json import writes_as_usual
 from fast_crewai.hooks.areas.recompile import recompiled
@@ -156,6 +156,12 @@ def _do_checkpoint(site: Site) -> Callable[..., Any]:
             time.sleep(0.001 * attempt)
         return None
 
+    def written(value: Any) -> str:
+        try:
+            return json_text(value)
+        except (Declined, CoreError):  # not plain, or too deep
+            return dumps(value)
+
     def text(made: Any) -> Any:
         module = names["json"]
         record = made.get("event_record") if type(made) is dict else None
@@ -169,8 +175,9 @@ def _do_checkpoint(site: Site) -> Callable[..., Any]:
             if value is record:
                 pieces += record.pieces
             else:
-                pieces.append(dumps(value))
-        return f"{''.join(pieces)}}}"
+                pieces.append(written(value))
+        pieces.append("}")
+        return "".join(pieces)
 
     return recompiled(
         site.original,

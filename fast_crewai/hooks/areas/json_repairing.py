@@ -11,7 +11,10 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from fast_crewai._core import CoreError, Declined, json_text
+from fast_crewai.hooks import store
 from fast_crewai.hooks.areas.json_steps import faster
+from fast_crewai.hooks.areas.own_json import writes_as_usual
 from fast_crewai.hooks.areas.recompile import recompiled
 
 WORTH = 1_000  # characters
@@ -26,6 +29,7 @@ _FILES = (
 )
 _PACKAGES = {"json_repair", "typing", "dataclasses", "enum"}
 _PARSER = "(json_str, json_fd, logging, chunk_length, stream_stable, strict)"
+_WRITTEN = "(json, parsed_json, json_dumps_args)"
 
 
 class Repairing:
@@ -43,6 +47,7 @@ class Repairing:
                     steps = self._steps = Steps.of(repair)
                 except Exception:  # not what it was
                     steps = None
+                store.save()
             if steps is not None and steps.are_originals():
                 try:
                     # From here on no call is deeper than json_repair's, but those in Text.
@@ -70,7 +75,12 @@ class Steps:
         self.parser, self._flat = faster(parser, known[parser], functions)
         self._folder = str(Path(sys.modules[package].__file__ or "").parent)
         self.repaired = recompiled(
-            repair, {f"JSONParser{_PARSER}": f"_fc_parser{_PARSER}"}, {"_fc_parser": self.parser}
+            repair,
+            {
+                f"JSONParser{_PARSER}": f"_fc_parser{_PARSER}",
+                "json.dumps(parsed_json, **json_dumps_args)": f"_fc_written{_WRITTEN}",
+            },
+            {"_fc_parser": self.parser, "_fc_written": _written},
         )
 
     @classmethod
@@ -108,6 +118,16 @@ class Steps:
                 return False
             trace = trace.tb_next
         return True
+
+
+def _written(module: Any, value: Any, options: dict[str, Any]) -> Any:
+    """``module.dumps(value, **options)``"""
+    if not options and writes_as_usual(module):
+        try:
+            return json_text(value)
+        except (Declined, CoreError):  # not plain, or too deep
+            pass
+    return module.dumps(value, **options)
 
 
 def _is_class(value: Any) -> bool:

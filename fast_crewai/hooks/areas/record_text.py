@@ -19,7 +19,7 @@ from fast_crewai import _core
 _encode_any = json.JSONEncoder().encode  # as json.dumps with no options
 _quoted = json.encoder.encode_basestring_ascii
 
-_FINAL = frozenset({str, int, float, bool, type(None), uuid.UUID})
+_NONE = type(None)
 _PLAIN_FIELD = {"type", "schema", "metadata"}
 _WRAPPERS = ("function-before", "function-after", "definitions")
 
@@ -71,6 +71,28 @@ class Shape:
         return schema["type"] == "any" and "serialization" not in schema
 
 
+class Answers:
+    """CrewAI's dataclasses of what a model has answered. pydantic reads their fields."""
+
+    def __init__(self) -> None:
+        from crewai.agents.parser import AgentAction, AgentFinish
+
+        self._known = [(kind, self._state(kind)) for kind in (AgentAction, AgentFinish)]
+
+    def read(self, kind: Any) -> bool:
+        """Whether it is one of them, as it was."""
+        return any(kind is known and self._state(kind) == state for known, state in self._known)
+
+    @staticmethod
+    def _state(kind: Any) -> tuple[Any, ...]:
+        fields, names = kind.__dataclass_fields__, dict(vars(kind))
+        names.pop("__slotnames__", None)  # from a first copy on
+        return (
+            *(type(kind), kind.__mro__, names, dict(fields)),
+            *((field.name, field._field_type) for field in fields.values()),
+        )
+
+
 class _Kept:
     """The text of an event's plain fields, and the values that it is the text of."""
 
@@ -78,9 +100,10 @@ class _Kept:
     names: tuple[str, ...]
     values: list[Any]
     changeable: bytes | None
+    odd: set[str]  # fields whose values can't be compared: dumped each time, as models are
     runs: list[tuple[str, str]]
 
-    __slots__ = ("changeable", "names", "runs", "shape", "values")
+    __slots__ = ("changeable", "names", "odd", "runs", "shape", "values")
 
 
 class RecordText:
@@ -91,6 +114,7 @@ class RecordText:
 
         self._model = BaseModel
         self._model_dump = BaseModel.model_dump
+        self._answers = Answers()
         self._shapes: dict[Any, Shape] = {}
         self._kept: WeakKeyDictionary[Any, dict[int, _Kept]] = WeakKeyDictionary()
 
@@ -119,46 +143,75 @@ class RecordText:
         return shape
 
     def _plain(self, event: Any, kept: _Kept | None) -> _Kept:
-        """The texts of the fields that aren't models: of those before, between and after these."""
+        """The texts of the plain fields: of those before, between and after the others."""
         shape, values = self._shape(type(event)), event.__dict__
-        if event.__pydantic_extra__ or not values.keys() <= shape.known:
-            raise OddEventError("has other fields than its class")
         names = tuple(values)
-        plain, changeable = [], []
-        for value in values.values():
+        known = kept is not None and kept.shape is shape and kept.names == names
+        if event.__pydantic_extra__ or not (known or values.keys() <= shape.known):
+            raise OddEventError("has other fields than its class")
+        plain: list[Any] = []
+        changeable: list[Any] = []
+        changing: list[str] = []
+        for name, value in values.items():
             kind = type(value)
-            if kind in _FINAL or (kind is datetime and value.tzinfo in (None, timezone.utc)):
+            # By identity: a class may have a metaclass with a hash of its own.
+            if kind is str or kind is _NONE or kind is int or kind is bool:
+                plain.append(value)
+            elif kind is list or kind is dict or kind is tuple:
+                plain.append(None)
+                changeable.append((value,))
+                changing.append(name)
+            elif (
+                kind is float
+                or kind is uuid.UUID
+                or (kind is datetime and value.tzinfo in (None, timezone.utc))
+            ):
                 plain.append(value)
             elif isinstance(value, self._model):
-                plain.append(type(value))
+                plain.append(kind)
+            elif self._answers.read(kind):
+                plain.append(kind)
+                changeable.append((kind.__name__, value.__dict__))
+                changing.append(name)
             else:
                 plain.append(None)
-                changeable.append(value)
-        content = _content(changeable)
+                changeable.append((value,))
+                changing.append(name)
+        content, odd = _content(changeable), set()
+        if content is None:
+            pairs = zip(changing, changeable, strict=True)
+            odd = {name for name, value in pairs if _content([value]) is None}
+            pairs = zip(changing, changeable, strict=True)
+            changeable = [value for name, value in pairs if name not in odd]
+            content = _content(changeable)
         if (
-            kept is not None
+            known
+            and kept is not None
             and content is not None
-            and kept.shape is shape
-            and kept.names == names
             and kept.changeable == content
+            and kept.odd == odd
             and all(map(is_, kept.values, plain))
         ):
             return kept
+        before = list(values.values())
         kept = _Kept()
-        kept.shape, kept.names, kept.values, kept.changeable = shape, names, plain, content
-        kept.runs = self._runs(event, values)
+        kept.runs = self._runs(event, values, odd)
+        if not all(map(is_, before, values.values())) or _content(changeable) != content:
+            content = None  # changed by another thread
+        kept.shape, kept.names, kept.odd = shape, names, odd
+        kept.values, kept.changeable = plain, content
         return kept
 
-    def _runs(self, event: Any, values: dict[str, Any]) -> list[tuple[str, str]]:
-        """(text in front of a model; the name of its field, or "" at the end)."""
-        models = {name for name, value in values.items() if isinstance(value, self._model)}
-        dumped = event.model_dump(mode="json", exclude=models, warnings="error")
-        if list(dumped) != [name for name in values if name not in models]:
+    def _runs(self, event: Any, values: dict[str, Any], odd: set[str]) -> list[tuple[str, str]]:
+        """(text in front of a model or an odd value; the name of its field, or "" at the end)."""
+        apart = odd | {name for name, value in values.items() if isinstance(value, self._model)}
+        dumped = event.model_dump(mode="json", exclude=apart, warnings="error")
+        if list(dumped) != [name for name in values if name not in apart]:
             raise OddEventError("has fields that aren't dumped")
         runs, run = [], ""
         for number, name in enumerate(values):
             run += f"{', ' if number else ''}{_quoted(name)}: "
-            if name in models:
+            if name in apart:
                 runs.append((run, name))
                 run = ""
             else:
@@ -174,7 +227,7 @@ class RecordText:
 
     def _model_text(self, event: Any, kept: _Kept, name: str) -> str:
         """A model is dumped anew each time: it, or what hangs on it, may be of the user's class."""
-        if name in kept.shape.free:
+        if name in kept.shape.free and name not in kept.odd:
             value = event.__dict__[name]
             serializer = type(value).__pydantic_serializer__
             dumped = serializer.to_python(value, mode="json", warnings="error")

@@ -8,6 +8,7 @@ import json
 import uuid
 from unittest import mock
 
+from crewai.agents.parser import AgentAction
 from crewai.events.base_events import BaseEvent
 from crewai.state import checkpoint_listener, event_record
 from crewai.state.event_record import EventRecord
@@ -142,6 +143,7 @@ values = st.recursive(
         st.lists(inner, max_size=3),
         st.dictionaries(st.sampled_from(["a", "b", "ü", 1, Colour.RED]), inner, max_size=3),
         inner.map(lambda value: ("point", value)),
+        inner.map(lambda value: ("action", value)),
         inner.map(lambda value: ("tuple", value)),
     ),
     max_leaves=6,
@@ -174,6 +176,11 @@ CORPUS = (
     [_ADDED, _ADDED, _TAKEN, ("shared", "item", [1]), _TAKEN, ("remove", 0), _TAKEN],
     [_ADDED, ("add", 12, 1, ("shared", "item"), 1, ("e0",) * 4), _TAKEN, ("reorder", 0), _TAKEN],
     [_ADDED, _TAKEN, ("set", 0, "first", ("shared", "loud")), _TAKEN],
+    [("add", 0, ("action", 1), 1, 1, _NOWHERE), _TAKEN, ("mutate", 0, True), _TAKEN],
+    [("add", 0, ("action", ["a"]), 1, ["b"], _NOWHERE), _TAKEN, ("set", 0, "first", "x"), _TAKEN],
+    [("add", 0, [("shared", "item")], 1, ["b"], _NOWHERE), _TAKEN, ("shared", "item", 2), _TAKEN],
+    [("add", 0, ["a"], 1, [("shared", "item")], _NOWHERE), _TAKEN, ("mutate", 0, 2), _TAKEN],
+    [("add", 0, [("shared", "item")], 1, 1, _NOWHERE), _TAKEN, ("set", 0, "first", [2]), _TAKEN],
 )
 programs = st.one_of(
     st.sampled_from(CORPUS),
@@ -189,6 +196,8 @@ def make(value, objects):
             return getattr(objects, rest[0])
         if kind == "point":
             return Point(make(rest[0], objects))
+        if kind == "action":
+            return AgentAction("t", "\xe9", "{}", "x", make(rest[0], objects))
         if kind == "tuple":
             return (make(rest[0], objects), 1)
         return {"failing": Failing(value=1), "function": make, "set": {1}}[kind]
@@ -248,6 +257,8 @@ class World:
                 first.append(value)
             elif isinstance(first, dict):
                 first["new"] = value
+            elif isinstance(first, AgentAction):
+                first.result = value
 
     def do_shared(self, name, value):
         found = getattr(self.objects, name)
