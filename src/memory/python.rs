@@ -203,7 +203,9 @@ impl MemoryMirror {
                 return declined("equal distances"); // their order is Lance's own matter
             }
             let is_shown = |row: &Row| {
-                let own = source.as_deref().is_some_and(|s| !s.is_empty() && s == &*row.source);
+                let own = source
+                    .as_deref()
+                    .is_some_and(|s| !s.is_empty() && s == &*row.source);
                 everything || !row.private || own
             };
             let mut shown: Vec<Vec<f64>> = Vec::with_capacity(found.tasks.len());

@@ -9,9 +9,7 @@ use super::texts::is_time;
 use crate::errors::{Result, declined, guarded};
 use crate::live::{generic_getattr, utf8};
 use pyo3::prelude::*;
-use pyo3::types::{
-    PyBool, PyDict, PyFloat, PyFrozenSet, PyList, PySet, PyString, PyTuple, PyType,
-};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyFrozenSet, PyList, PyString, PyTuple, PyType};
 use pyo3::{ffi, intern};
 
 /// How a record is made. Texts of JSON are parsed by Python, once; `labels` and `details` keep
@@ -124,9 +122,9 @@ impl MemoryRecords {
         }
         values.set_item(intern!(py, "private"), PyBool::new(py, row.private))?;
         let record = empty(self.kind.bind(py))?;
-        let fields = PySet::new(py, self.fields.bind(py))?;
+        let fields = set_of(self.fields.bind(py))?;
         set(&record, intern!(py, "__dict__"), values.as_any())?;
-        set(&record, intern!(py, "__pydantic_fields_set__"), fields.as_any())?;
+        set(&record, intern!(py, "__pydantic_fields_set__"), &fields)?;
         let none = py.None();
         set(&record, intern!(py, "__pydantic_extra__"), none.bind(py))?;
         set(&record, intern!(py, "__pydantic_private__"), none.bind(py))?;
@@ -250,6 +248,15 @@ fn parse<'py>(
 
 fn copy_of<'py>(list: &Bound<'py, PyList>) -> Result<Bound<'py, PyList>> {
     Ok(list.get_slice(0, list.len()))
+}
+
+/// A set of what is in a frozenset, without asking for each of them.
+fn set_of<'py>(names: &Bound<'py, PyFrozenSet>) -> Result<Bound<'py, PyAny>> {
+    // SAFETY: a live object, and the GIL is held; a new set or NULL with an error set.
+    unsafe {
+        let made = ffi::PySet_New(names.as_ptr());
+        Ok(Bound::from_owned_ptr_or_err(names.py(), made)?)
+    }
 }
 
 /// `object.__new__(kind)`, for a class that allocates as Python's classes do.
