@@ -16,6 +16,7 @@ use pyo3::{ffi, intern};
 /// what is flat.
 #[pyclass(module = "fast_crewai._core", frozen)]
 pub struct MemoryRecords {
+    new: Py<PyAny>,
     kind: Py<PyType>,
     values: Py<PyDict>,
     fields: Py<PyFrozenSet>,
@@ -31,6 +32,7 @@ impl MemoryRecords {
     #[new]
     #[allow(clippy::too_many_arguments)]
     fn new(
+        new: Py<PyAny>,
         kind: Py<PyType>,
         values: Py<PyDict>,
         fields: Py<PyFrozenSet>,
@@ -41,6 +43,7 @@ impl MemoryRecords {
         read_time: Py<PyAny>,
     ) -> Self {
         MemoryRecords {
+            new,
             kind,
             values,
             fields,
@@ -121,7 +124,7 @@ impl MemoryRecords {
             values.set_item(intern!(py, "source"), text(&row.source))?;
         }
         values.set_item(intern!(py, "private"), PyBool::new(py, row.private))?;
-        let record = empty(self.kind.bind(py))?;
+        let record = self.new.bind(py).call1((&self.kind,))?;
         let fields = set_of(self.fields.bind(py))?;
         set(&record, intern!(py, "__dict__"), values.as_any())?;
         set(&record, intern!(py, "__pydantic_fields_set__"), &fields)?;
@@ -141,8 +144,9 @@ impl MemoryRecords {
     }
 }
 
-/// Whether all are tuples of a record and a float, and the records hold nothing but atoms, and
-/// lists and dicts of these (what is in their vectors doesn't matter).
+/// Whether all are what a recall has found: tuples of a record and a float, or dicts of lists of
+/// these and of atoms; and the records hold nothing but atoms, and lists and dicts of these (what
+/// is in their vectors doesn't matter).
 #[pyfunction]
 pub fn are_plain_hits(
     py: Python<'_>,
@@ -152,19 +156,57 @@ pub fn are_plain_hits(
 ) -> Result<bool> {
     guarded(|| {
         for hit in hits.iter() {
-            let Ok(hit) = hit.cast_exact::<PyTuple>() else {
-                return Ok(false);
+            let plain = match hit.cast_exact::<PyDict>() {
+                Ok(finding) => is_plain_finding(py, finding, kind, atoms)?,
+                Err(_) => is_plain_hit(py, &hit, kind, atoms)?,
             };
-            if hit.len() != 2 || !hit.get_borrowed_item(1)?.is_exact_instance_of::<PyFloat>() {
-                return Ok(false);
-            }
-            let record = hit.get_borrowed_item(0)?;
-            if !record.get_type().is(kind) || !is_plain(py, &record, atoms)? {
+            if !plain {
                 return Ok(false);
             }
         }
         Ok(true)
     })
+}
+
+fn is_plain_finding(
+    py: Python<'_>,
+    finding: &Bound<'_, PyDict>,
+    kind: &Bound<'_, PyType>,
+    atoms: &Bound<'_, PyFrozenSet>,
+) -> Result<bool> {
+    for (name, value) in finding.iter() {
+        if !is_atom(&name, atoms)? {
+            return Ok(false);
+        }
+        if is_atom(&value, atoms)? {
+            continue;
+        }
+        let Ok(hits) = value.cast_exact::<PyList>() else {
+            return Ok(false);
+        };
+        for hit in hits.iter() {
+            if !is_plain_hit(py, &hit, kind, atoms)? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn is_plain_hit(
+    py: Python<'_>,
+    hit: &Bound<'_, PyAny>,
+    kind: &Bound<'_, PyType>,
+    atoms: &Bound<'_, PyFrozenSet>,
+) -> Result<bool> {
+    let Ok(hit) = hit.cast_exact::<PyTuple>() else {
+        return Ok(false);
+    };
+    if hit.len() != 2 || !hit.get_borrowed_item(1)?.is_exact_instance_of::<PyFloat>() {
+        return Ok(false);
+    }
+    let record = hit.get_borrowed_item(0)?;
+    Ok(record.get_type().is(kind) && is_plain(py, &record, atoms)?)
 }
 
 fn is_plain(
@@ -256,16 +298,6 @@ fn set_of<'py>(names: &Bound<'py, PyFrozenSet>) -> Result<Bound<'py, PyAny>> {
     unsafe {
         let made = ffi::PySet_New(names.as_ptr());
         Ok(Bound::from_owned_ptr_or_err(names.py(), made)?)
-    }
-}
-
-/// `object.__new__(kind)`, for a class that allocates as Python's classes do.
-fn empty<'py>(kind: &Bound<'py, PyType>) -> Result<Bound<'py, PyAny>> {
-    // SAFETY: a class that a class statement has made, and the GIL is held; a new object or NULL
-    // with an error set.
-    unsafe {
-        let made = ffi::PyType_GenericAlloc(kind.as_type_ptr(), 0);
-        Ok(Bound::from_owned_ptr_or_err(kind.py(), made)?)
     }
 }
 

@@ -201,6 +201,7 @@ class Text(str):
 
 def changed(record):
     """Records in which something is changed, and whether that is still plain data."""
+
     def with_(**values):
         made = record.model_copy()
         made.__dict__.update(values)
@@ -249,6 +250,35 @@ def test_plain_records_are_told_from_others():
             told.append(native)
     assert True in told
     assert False in told
+    whole = {"scope": "/", "results": [(record, 0.5)], "top_score": 0.5}
+    assert are_plain_hits([whole, (record, 0.5), {}], MemoryRecord, ATOMS)
+    for odd in ({Text("a"): 1}, {"a": object()}, {"a": [object()]}, {"a": ((record, 0.5),)}):
+        assert not are_plain_hits([whole | odd], MemoryRecord, ATOMS)
+        assert not states.plain([whole | odd]) or "a" in odd
     for hits in ([[record, 0.5]], [(record,)], [(record, 0.5, 1)], [None], [(0.5, record)]):
         assert not are_plain_hits(hits, MemoryRecord, ATOMS)
     assert are_plain_hits([(record, 0.5)], MemoryRecord, ATOMS)
+
+
+@pytest.mark.parametrize("limit", [0, 2])
+@pytest.mark.parametrize(
+    "told",
+    [
+        (0.5, [1]),
+        (0.5, ["\ud800"]),
+        (0.5, ("semantic",)),
+        (0.5, None),
+        ("x", ["semantic"]),
+        (True, ["recency"]),
+        (2, []),
+        (0.5, ["other"]),
+    ],
+)
+def test_scores_of_a_patched_function(storage, told, limit):
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.chunk_findings = findings(storage)
+    flow.state.limit = limit
+    plain = vars(RecallFlow)["synthesize_results"]._meth.__wrapped__
+    with patch.object(recall_flow, "compute_composite_score", lambda *_: told):
+        ours = memories.outcome(flow.synthesize_results)
+        assert repr(ours) == repr(memories.outcome(plain, flow))

@@ -27,9 +27,9 @@ class _Memories(PlainStates):
         self._embedding = MemoryRecord.model_fields["embedding"]
 
     def plain(self, value: Any, depth: int = 0) -> bool:
-        if type(value) is list and value and type(value[0]) is tuple:
-            if are_plain_hits(value, self._record, ATOMS):
-                return True
+        may_be_hits = type(value) is list and value and type(value[0]) in (tuple, dict)
+        if may_be_hits and are_plain_hits(value, self._record, ATOMS):
+            return True
         if type(value) is not self._record:
             return super().plain(value, depth)
         values = dict(vars(value))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Optional
 
 from fast_crewai._core import Declined, MemoryRecords
@@ -60,7 +61,10 @@ class Records:
         self._base: Any = BaseModel
         self._labels: dict[str, list[str]] = {}
         self._details: dict[str, dict[str, Any]] = {}
+        self._parse_labels = partial(_parse, known=self._labels, kind=list, flat=_only_strings)
+        self._parse_details = partial(_parse, known=self._details, kind=dict, flat=_only_atoms)
         self.native = MemoryRecords(
+            _new,
             self._record,
             dict.fromkeys(_FIELDS),
             frozenset(_FIELDS),
@@ -130,26 +134,20 @@ class Records:
         _set(record, "__pydantic_private__", None)
         return record
 
-    def _parse_labels(self, text: str) -> Any:
-        return self._parse(text, self._labels, list, _only_strings)
 
-    def _parse_details(self, text: str) -> Any:
-        return self._parse(text, self._details, dict, _only_atoms)
-
-    @staticmethod
-    def _parse(text: str, known: dict[str, Any], kind: type, flat: Callable[[Any], bool]) -> Any:
-        """The value of a JSON text; flat ones are kept by their text, to be copied."""
-        value: Any = _loads(text) if text else kind()
-        if type(value) is not kind:
-            return None
-        parts: Any = value.values() if type(value) is dict else value
-        if not flat(map(type, parts)):
-            return value if kind is dict else None
-        if len(text) <= _SHORT:
-            if len(known) >= _KEPT:
-                known.clear()
-            known[text] = value
-        return value
+def _parse(text: str, known: dict[str, Any], kind: type, flat: Callable[[Any], bool]) -> Any:
+    """The value of a JSON text; flat ones are kept by their text, to be copied."""
+    value: Any = _loads(text) if text else kind()
+    if type(value) is not kind:
+        return None
+    parts: Any = value.values() if type(value) is dict else value
+    if not flat(map(type, parts)):
+        return value if kind is dict else None
+    if len(text) <= _SHORT:
+        if len(known) >= _KEPT:
+            known.clear()
+        known[text] = value
+    return value
 
 
 def _validates(decorators: Any) -> bool:

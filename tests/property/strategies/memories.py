@@ -193,7 +193,9 @@ def recall(function: Any, example: Any) -> Any:
 
 _scores = st.sampled_from((0.5, 0.5, 0.25, 0.9, -1.0, float("nan"), float("inf"), 1, True, "0.5"))
 _hits = st.tuples(
-    st.sampled_from(("pair", "pair", "pair", "pair", "list", "alone", "none", "other", "zone", "int")),
+    st.sampled_from(
+        ("pair", "pair", "pair", "pair", "list", "alone", "none", "other", "zone", "int")
+    ),
     st.integers(0, 9),
     _scores,
 )
@@ -247,10 +249,12 @@ def synthesize(function: Any, example: Any) -> Any:
         flow._config = config
     assert found is state.final_results
     return [
-        (type(m), places[id(m.record)], repr(m.score), m.match_reasons, m.evidence_gaps)
-        + (sorted(m.model_fields_set), list(vars(m)), repr(m))
-        for m in found
+        (type(m), places[id(m.record)], sorted(m.model_fields_set), memories_of(m)) for m in found
     ]
+
+
+def memories_of(match: Any) -> Any:
+    return [(name, repr(value)) for name, value in vars(match).items()]
 
 
 def _flow_state(function: Any, flow: Any) -> Any:
