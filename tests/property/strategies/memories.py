@@ -163,7 +163,7 @@ recalls = st.tuples(
     st.lists(st.sampled_from((*SCOPES, "/a/")), min_size=1, max_size=3),
     labels,
     st.sampled_from((1, 4, 10)),
-    st.sampled_from((None, "u", "nobody")),
+    st.sampled_from((None, "u", "nobody", "")),
     st.booleans(),
     st.sampled_from((None, NOW - datetime.timedelta(days=40))),
 )
