@@ -15,12 +15,14 @@ __all__ = [
     "Declined",
     "Guard",
     "MemoryMirror",
+    "MemoryRecords",
     "PrivateAttributes",
     "RustMemoryStorage",
     "RustSQLiteWrapper",
     "RustTaskExecutor",
     "RustToolExecutor",
     "__version__",
+    "are_plain_hits",
     "cosine_similarity",
     "deserialize_messages",
     "find_triggered_in",
@@ -325,12 +327,37 @@ class RustSQLiteWrapper:
     @property
     def implementation(self) -> Literal["rust"]: ...
 
+def are_plain_hits(hits: list[Any], kind: type, atoms: frozenset[Any]) -> bool:
+    """Whether all are tuples of a `kind` (a record of memory) and a float, or dicts of lists of
+    these and of atoms; and the records hold values of the types in `atoms`, and flat lists and
+    dicts of these; what is in their vectors doesn't matter."""
+
 def cosine_similarity(a: list[float], b: list[float], compensated: bool) -> float:
     """Mirrors crewai.memory.encoding_flow.EncodingFlow._cosine_similarity to the bit.
     `compensated`: whether `sum` adds floats as Python 3.12 and later do.
 
     Raises Declined unless all values are exact floats, zero or of sizes from 1e-100 to 1e100;
     TypeError if `a` or `b` isn't a list."""
+
+@final
+class MemoryRecords:
+    """How rows become records of memory."""
+
+    def __new__(
+        cls,
+        new: Callable[[type], Any],
+        kind: type,
+        values: dict[str, None],
+        fields: frozenset[str],
+        labels: dict[str, list[str]],
+        details: dict[str, dict[str, Any]],
+        parse_labels: Callable[[str], Any],
+        parse_details: Callable[[str], Any],
+        read_time: Callable[[str], Any],
+    ) -> MemoryRecords:
+        """A record is `new(kind)`, which is `object.__new__`; its `__dict__` is a copy of
+        `values`, filled, and the set of its fields one of `fields`. What the texts of categories
+        and metadata say is looked up in `labels` and `details`, else parsed, and copied."""
 
 @final
 class MemoryMirror:
@@ -387,9 +414,15 @@ class MemoryMirror:
 
         Raises Declined unless all rows whose scope starts with it are known to make records."""
 
-    def newest(self, prefix: str | None, offset: int, size: int) -> list[tuple[Any, ...]]:
-        """`size` rows, as `search` gives them, after the `offset` newest by `created_at`, of those
-        whose scope starts with `prefix`; newest first.
+    def newest(
+        self,
+        prefix: str | None,
+        offset: int,
+        size: int,
+        records: MemoryRecords | None = None,
+    ) -> list[Any]:
+        """`size` rows, as `search` gives them, or `records` of them, after the `offset` newest by
+        `created_at`, of those whose scope starts with `prefix`; newest first.
 
         Raises Declined if two that decide about the answer have equal times."""
 
@@ -405,3 +438,19 @@ class MemoryMirror:
 
         Raises Declined for a query that isn't a list of exact finite floats (up to 1e15) of the
         right length."""
+
+    def recall(
+        self,
+        queries: list[list[float]],
+        prefixes: list[str | None],
+        size: int,
+        records: MemoryRecords,
+        everything: bool,
+        source: str | None,
+        naive: bool,
+    ) -> list[list[tuple[Any, float]]]:
+        """For each query and prefix, as `search`, records of their own and scores: those that
+        aren't private, `everything`, or those of this source, too.
+
+        Raises Declined as `search`, if two of the `size` nearest, or the next one, are equally
+        near, if a row is no record, or if `naive` and a row was made at a time with a zone."""

@@ -45,6 +45,8 @@ mod _core {
     #[pymodule_export]
     use crate::memory::python::{MemoryMirror, cosine_similarity};
     #[pymodule_export]
+    use crate::memory::records::{MemoryRecords, are_plain_hits};
+    #[pymodule_export]
     use crate::message::python::{AgentMessage, deserialize_messages, serialize_messages};
     #[pymodule_export]
     use crate::model::gather::gather_schemas;

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 class Site(NamedTuple):
     """Where a route's target lives, and what stood there when CrewAI had loaded it.
 
-    ``namespace`` is the module or class that gets the replacement; ``inherited`` says that the
+    ``namespace`` is the module or class that gets the replacement (or a decorated flow method,
+    which has the function as its ``_meth``); ``inherited`` says that the
     class only inherits the function, so that restoring means deleting our attribute. ``imported``
     says that the module has the function from the standard library: only this name is replaced.
     """
@@ -99,6 +100,11 @@ def undecorated(function: types.FunctionType) -> types.FunctionType:
     return function
 
 
+def _is_flow_method(value: object) -> bool:
+    """Whether it is what CrewAI's decorators of flow methods make of a function."""
+    return type(value).__module__ == "crewai.flow.flow_wrappers"
+
+
 def locate(target: str) -> Site:
     """Find a target in the modules loaded so far. Raises TargetError."""
     module_name, _, path = target.partition(":")
@@ -113,6 +119,9 @@ def locate(target: str) -> Site:
             raise TargetError(f"{module_name} has no class {part}")
     if name in vars(namespace):
         original = vars(namespace)[name]
+        if _is_flow_method(original):
+            namespace, name = original, "_meth"
+            original = vars(namespace)[name]
         imported = namespace is module and imported_as(original) is not None
         return Site(module, namespace, name, original, inherited=False, imported=imported)
     original = getattr(namespace, name, None) if isinstance(namespace, type) else None

@@ -4,7 +4,7 @@
 //! Tuples, because the garbage collector soon leaves those alone.
 
 use super::mirror::Rows;
-use crate::errors::{Result, internal};
+use crate::errors::{Result, declined, internal};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 use std::collections::HashMap;
@@ -20,34 +20,62 @@ struct State {
 }
 
 /// The lock is never held while Python code could run: no container is made or freed meanwhile.
-#[derive(Default)]
 pub struct Kept {
     state: Mutex<State>,
+    room: usize,
 }
 
 impl Kept {
-    /// A list of its own for each of the rows.
-    pub fn lists<'py>(&self, py: Python<'py>, rows: &Rows) -> Result<Vec<Bound<'py, PyList>>> {
-        let known = self.known(py, rows)?;
-        let room = rows.rows.first().map_or(0, |row| MOST / row.2.len().max(1));
-        let keep = known.iter().filter(|known| known.is_none()).count() <= room;
-        let mut made = Vec::new();
-        let mut lists = Vec::with_capacity(known.len());
-        for (known, (slot, _, vector)) in known.into_iter().zip(&rows.rows) {
-            let floats = vector.iter().map(|&x| f64::from(x));
-            let list = match known {
-                Some(known) => known.to_list(),
-                None if keep => {
-                    let new = PyTuple::new(py, floats)?;
-                    made.push((*slot, new.clone().unbind()));
-                    new.to_list()
-                }
-                None => PyList::new(py, floats)?,
-            };
-            lists.push(list);
+    /// For vectors of `dim` numbers.
+    pub fn new(dim: usize) -> Self {
+        Kept {
+            state: Mutex::default(),
+            room: MOST / dim.max(1),
         }
-        self.add(rows.state, made, room)?;
+    }
+
+    /// A list of its own for each of `places` (indices into `rows`).
+    pub fn lists<'py>(
+        &self,
+        py: Python<'py>,
+        rows: &Rows,
+        places: &[usize],
+    ) -> Result<Vec<Bound<'py, PyList>>> {
+        let mut known = self.known(py, rows)?;
+        let keep = known.iter().filter(|known| known.is_none()).count() <= self.room;
+        let mut made = Vec::new();
+        let mut lists = Vec::with_capacity(places.len());
+        for &place in places {
+            let (Some(known), Some((slot, _, vector))) =
+                (known.get_mut(place), rows.rows.get(place))
+            else {
+                return internal("a place that isn't there");
+            };
+            if let Some(known) = known {
+                lists.push(known.to_list());
+                continue;
+            }
+            let Some(vector) = vector else {
+                return declined("vectors that are gone");
+            };
+            let floats = vector.iter().map(|&x| f64::from(x));
+            if !keep {
+                lists.push(PyList::new(py, floats)?);
+                continue;
+            }
+            let new = PyTuple::new(py, floats)?;
+            made.push((*slot, new.clone().unbind()));
+            lists.push(new.to_list());
+            *known = Some(new);
+        }
+        self.add(rows.state, made)?;
         Ok(lists)
+    }
+
+    /// Whether a slot's vector is here. Needs no GIL.
+    pub fn knows(&self, state: u64, slot: u32) -> bool {
+        let kept = self.state.lock();
+        kept.is_ok_and(|kept| kept.state == state && kept.vectors.contains_key(&slot))
     }
 
     fn known<'py>(&self, py: Python<'py>, rows: &Rows) -> Result<Vec<Option<Bound<'py, PyTuple>>>> {
@@ -60,13 +88,13 @@ impl Kept {
             .collect())
     }
 
-    fn add(&self, state: u64, made: Vec<(u32, Py<PyTuple>)>, room: usize) -> Result<()> {
+    fn add(&self, state: u64, made: Vec<(u32, Py<PyTuple>)>) -> Result<()> {
         let mut old = HashMap::new();
         if let Ok(mut kept) = self.state.lock() {
             if state < kept.state {
                 return Ok(());
             }
-            if state > kept.state || kept.vectors.len() + made.len() > room {
+            if state > kept.state || kept.vectors.len() + made.len() > self.room {
                 old = std::mem::take(&mut kept.vectors);
                 kept.state = state;
             }

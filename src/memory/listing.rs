@@ -4,9 +4,16 @@ use super::mirror::{Mirror, Row, Rows};
 use crate::errors::{Result, declined};
 
 impl Mirror {
-    /// `size` rows after the `offset` newest, newest first, of those whose scope begins in one way.
+    /// `size` rows after the `offset` newest, newest first, of those whose scope begins in one way
+    /// (`known` as in `taken`).
     /// Declined if texts are equal: which of them comes first is Lance's own matter.
-    pub fn newest(&self, prefix: Option<&str>, offset: usize, size: usize) -> Result<Rows> {
+    pub fn newest(
+        &self,
+        prefix: Option<&str>,
+        offset: usize,
+        size: usize,
+        known: impl Fn(u64, u32) -> bool,
+    ) -> Result<Rows> {
         let mut found: Vec<(u32, &Row)> = self
             .numbered()
             .filter(|(_, row)| prefix.is_none_or(|prefix| row.scope.starts_with(prefix)))
@@ -24,6 +31,6 @@ impl Mirror {
             return declined("equal times");
         }
         let wanted = found.iter().skip(offset).take(size);
-        Ok(self.taken(wanted.map(|&(number, _)| number)))
+        Ok(self.taken(wanted.map(|&(number, _)| number), known))
     }
 }

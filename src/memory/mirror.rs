@@ -49,11 +49,11 @@ impl Shared {
     }
 }
 
-/// Rows with their vectors. While `state` is the same, equal slots have equal vectors.
+/// Rows with their vectors, of those that weren't known. While `state` is the same, equal slots have equal vectors.
 #[derive(Default)]
 pub struct Rows {
     pub state: u64,
-    pub rows: Vec<(u32, Row, Vec<f32>)>,
+    pub rows: Vec<(u32, Row, Option<Vec<f32>>)>,
 }
 
 /// What a search found: for each task (index into `rows`, distance), nearest first.
@@ -276,6 +276,7 @@ impl Mirror {
         queries: &[Vec<f32>],
         prefixes: &[Option<String>],
         size: usize,
+        known: impl Fn(u64, u32) -> bool,
     ) -> Result<Found> {
         if queries.iter().any(|query| query.len() != self.dim) {
             return declined("a query of another length");
@@ -333,7 +334,7 @@ impl Mirror {
                 }
             }
         }
-        Ok(self.collect(nearest))
+        Ok(self.collect(nearest, known))
     }
 
     /// For each scope the prefixes that it starts with.
@@ -348,7 +349,7 @@ impl Mirror {
         self.scopes.iter().map(matching).collect()
     }
 
-    fn collect(&self, nearest: Vec<Nearest>) -> Found {
+    fn collect(&self, nearest: Vec<Nearest>, known: impl Fn(u64, u32) -> bool) -> Found {
         let mut found = Found::default();
         let mut slots = Vec::new();
         let mut places: HashMap<u32, u32> = HashMap::new();
@@ -363,15 +364,20 @@ impl Mirror {
             }
             found.tasks.push(hits);
         }
-        found.rows = self.taken(slots.into_iter());
+        found.rows = self.taken(slots.into_iter(), known);
         found
     }
 
-    /// The rows in these slots, which are not empty.
-    pub fn taken(&self, slots: impl Iterator<Item = u32>) -> Rows {
+    /// The rows in these slots, which are not empty; `known` says, of a state and a slot, whether
+    /// that vector isn't needed.
+    pub fn taken(
+        &self,
+        slots: impl Iterator<Item = u32>,
+        known: impl Fn(u64, u32) -> bool,
+    ) -> Rows {
         let vector = |slot| {
             let (first, rest) = self.vector(slot);
-            [first, rest].concat()
+            (!known(self.state, slot)).then(|| [first, rest].concat())
         };
         let row = |slot| Some((slot, self.row(slot)?.clone(), vector(slot)));
         Rows {

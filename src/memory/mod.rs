@@ -7,6 +7,8 @@ mod listing;
 pub mod mirror;
 #[cfg(feature = "python")]
 pub mod python;
+#[cfg(feature = "python")]
+pub mod records;
 pub mod similarity;
 mod summary;
 mod texts;

@@ -1,7 +1,8 @@
 //! Python edge of the memory functions.
 
 use super::kept::Kept;
-use super::mirror::{Mirror, Row, Rows, Text};
+use super::mirror::{Found, Mirror, Row, Rows, Text};
+use super::records::MemoryRecords;
 use super::similarity::Sum;
 use crate::errors::{Result, declined, guarded, internal};
 use pyo3::prelude::*;
@@ -39,7 +40,7 @@ impl MemoryMirror {
         Ok(MemoryMirror {
             mirror: RwLock::new(Mirror::new(dim)),
             dim,
-            kept: Kept::default(),
+            kept: Kept::new(dim),
         })
     }
 
@@ -141,19 +142,27 @@ impl MemoryMirror {
         })
     }
 
+    #[pyo3(signature = (prefix, offset, size, records=None))]
     fn newest<'py>(
         &self,
         py: Python<'py>,
         prefix: Option<String>,
         offset: usize,
         size: usize,
+        records: Option<&MemoryRecords>,
     ) -> Result<Bound<'py, PyList>> {
         guarded(|| {
+            let known = |state, slot| self.kept.knows(state, slot);
             let rows = py.detach(|| {
                 let mirror = self.mirror.read().or_else(|_| internal("poisoned"))?;
-                mirror.newest(prefix.as_deref(), offset, size)
+                mirror.newest(prefix.as_deref(), offset, size, known)
             })?;
-            self.tuples(py, &rows)
+            let Some(records) = records else {
+                return self.tuples(py, &rows);
+            };
+            let all: Vec<usize> = (0..rows.rows.len()).collect();
+            let made = |made| Ok(PyList::new(py, made)?);
+            records.make(py, &self.kept, &rows, &all, false, made)
         })
     }
 
@@ -165,11 +174,7 @@ impl MemoryMirror {
         size: usize,
     ) -> Result<(Bound<'py, PyList>, Bound<'py, PyList>)> {
         guarded(|| {
-            let queries = queries.iter().map(query).collect::<Result<Vec<_>>>()?;
-            let found = py.detach(|| {
-                let mirror = self.mirror.read().or_else(|_| internal("poisoned"))?;
-                mirror.search(&queries, &prefixes, size)
-            })?;
+            let found = self.find(py, queries, prefixes, size)?;
             let tasks = PyList::empty(py);
             for hits in found.tasks {
                 tasks.append(hits)?;
@@ -177,11 +182,79 @@ impl MemoryMirror {
             Ok((tasks, self.tuples(py, &found.rows)?))
         })
     }
+
+    /// `search`, with records and scores: those that aren't private, or all, or of this source
+    #[allow(clippy::too_many_arguments)]
+    fn recall<'py>(
+        &self,
+        py: Python<'py>,
+        queries: Vec<Bound<'py, PyList>>,
+        prefixes: Vec<Option<String>>,
+        size: usize,
+        records: &MemoryRecords,
+        everything: bool,
+        source: Option<String>,
+        naive: bool,
+    ) -> Result<Bound<'py, PyList>> {
+        guarded(|| {
+            let found = self.find(py, queries, prefixes, size.saturating_add(1))?;
+            let is_tie = |pair: &[(u32, f32)]| pair[0].1 == pair[1].1;
+            if found.tasks.iter().any(|hits| hits.windows(2).any(is_tie)) {
+                return declined("equal distances"); // their order is Lance's own matter
+            }
+            let is_shown = |row: &Row| {
+                let own = source
+                    .as_deref()
+                    .is_some_and(|s| !s.is_empty() && s == &*row.source);
+                everything || !row.private || own
+            };
+            let mut shown: Vec<Vec<f64>> = Vec::with_capacity(found.tasks.len());
+            let mut places = Vec::new();
+            for hits in &found.tasks {
+                let mut scores = Vec::with_capacity(hits.len());
+                for &(place, distance) in hits.iter().take(size) {
+                    let row = found.rows.rows.get(place as usize);
+                    if row.is_some_and(|(_, row, _)| is_shown(row)) {
+                        places.push(place as usize);
+                        scores.push(1.0 / (1.0 + f64::from(distance)));
+                    }
+                }
+                shown.push(scores);
+            }
+            let tasks = |records: Vec<Bound<'py, PyAny>>| {
+                let mut records = records.into_iter();
+                let tasks = PyList::empty(py);
+                for scores in shown.drain(..) {
+                    let pairs = records.by_ref().take(scores.len()).zip(scores);
+                    let pairs = pairs.map(|pair| Ok(pair.into_pyobject(py)?));
+                    tasks.append(PyList::new(py, pairs.collect::<Result<Vec<_>>>()?)?)?;
+                }
+                Ok(tasks)
+            };
+            records.make(py, &self.kept, &found.rows, &places, naive, tasks)
+        })
+    }
 }
 
 impl MemoryMirror {
+    fn find(
+        &self,
+        py: Python<'_>,
+        queries: Vec<Bound<'_, PyList>>,
+        prefixes: Vec<Option<String>>,
+        size: usize,
+    ) -> Result<Found> {
+        let queries = queries.iter().map(query).collect::<Result<Vec<_>>>()?;
+        let known = |state, slot| self.kept.knows(state, slot);
+        py.detach(|| {
+            let mirror = self.mirror.read().or_else(|_| internal("poisoned"))?;
+            mirror.search(&queries, &prefixes, size, known)
+        })
+    }
+
     fn tuples<'py>(&self, py: Python<'py>, rows: &Rows) -> Result<Bound<'py, PyList>> {
-        let vectors = self.kept.lists(py, rows)?;
+        let all: Vec<usize> = (0..rows.rows.len()).collect();
+        let vectors = self.kept.lists(py, rows, &all)?;
         let found = PyList::empty(py);
         for ((_, row, _), vector) in rows.rows.iter().zip(vectors) {
             found.append(as_tuple(py, row, vector)?)?;

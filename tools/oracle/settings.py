@@ -24,6 +24,7 @@ BY_PROGRAMS = {
     "database.jsonb-list": "checkpoints",
     "database.jsonb-one": "checkpoints",
     "memory.deep-recall": "memory",
+    "memory.matches": "memory",
     "memory.recall-state": "memory",
     "tools.saved-schema": "checkpoints",
 }

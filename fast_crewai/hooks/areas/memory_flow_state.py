@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fast_crewai._core import Declined
-from fast_crewai.hooks.areas.plain_states import PlainStates, only_atoms
+from fast_crewai._core import Declined, are_plain_hits
+from fast_crewai.hooks.areas.plain_states import ATOMS, PlainStates, only_atoms
 from fast_crewai.hooks.route import Site
 
 _STATES = {"RecallFlow": "RecallState", "EncodingFlow": "EncodingState"}
@@ -27,6 +27,9 @@ class _Memories(PlainStates):
         self._embedding = MemoryRecord.model_fields["embedding"]
 
     def plain(self, value: Any, depth: int = 0) -> bool:
+        may_be_hits = type(value) is list and value and type(value[0]) in (tuple, dict)
+        if may_be_hits and are_plain_hits(value, self._record, ATOMS):
+            return True
         if type(value) is not self._record:
             return super().plain(value, depth)
         values = dict(vars(value))

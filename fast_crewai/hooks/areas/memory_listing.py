@@ -31,21 +31,24 @@ def list_records(site: Site) -> Callable[..., Any]:
             return []
         if prefix is not None and not prefix.startswith("/"):
             prefix = "/" + prefix
-        rows = _in_ram(self, prefix, offset, limit)
-        if rows is None:
-            rows = _queried(own, handle, prefix, offset, limit)
+        found = _in_ram(self, prefix, offset, limit, records)
+        if found is not None:
+            return found
+        rows = _queried(own, handle, prefix, offset, limit)
         to_record = self._row_to_record
         return [records.make(row, to_record) for row in rows]
 
     return fast
 
 
-def _in_ram(storage: Any, prefix: str | None, offset: int, limit: int) -> Any:
+def _in_ram(
+    storage: Any, prefix: str | None, offset: int, limit: int, records: Records
+) -> list[Any] | None:
     table = TABLES.known(storage)
     if table is None:
         return None
     try:
-        return table.newest(storage, prefix, offset, limit)
+        return table.newest(storage, prefix, offset, limit, records.native)
     except Declined:
         return None
 

@@ -17,7 +17,7 @@ from math import sin
 from typing import Any
 
 from fast_crewai import config
-from fast_crewai._core import Declined, MemoryMirror
+from fast_crewai._core import Declined, MemoryMirror, MemoryRecords
 from fast_crewai.hooks.areas import memory_room
 from fast_crewai.hooks.areas.memory_records import COLUMNS
 
@@ -90,17 +90,21 @@ class Table:
         self.size = 0
 
     def search(
-        self, storage: Any, queries: list[Any], prefixes: list[str | None], limit: int
-    ) -> tuple[list[Any], list[Any]]:
-        """Hits for each query and prefix, at the version that the storage's handle reads."""
+        self,
+        storage: Any,
+        queries: list[Any],
+        prefixes: list[str | None],
+        limit: int,
+        records: MemoryRecords,
+        *,
+        shown_to: tuple[bool, str | None] = (True, None),
+        naive: bool = False,
+    ) -> list[list[tuple[Any, float]]]:
+        """MemoryMirror.recall at the version that the storage's handle reads; ``shown_to`` says
+        whether private records are, all of them, or those of a source. Raises Declined."""
         with self._lock:  # so that no search sees a part of what is being followed
             native = self.current(storage, queries[0], len(queries) * len(prefixes))
-            tasks, rows = native.search(queries, prefixes, limit + 1)
-        for hits in tasks:
-            if _has_ties(hits):  # their order is Lance's own matter
-                raise Declined("equal distances")
-            del hits[limit:]
-        return tasks, rows
+            return native.recall(queries, prefixes, limit, records, *shown_to, naive)
 
     def current(self, storage: Any, query: list[float], searches: int) -> MemoryMirror:
         """The table as the handle reads it now. Raises Declined if it isn't, or won't be, here."""
@@ -123,11 +127,13 @@ class Table:
             native = self._followed(storage)
             return None if native is None else native.summary(prefix, most)
 
-    def newest(self, storage: Any, prefix: str | None, offset: int, size: int) -> Any:
+    def newest(
+        self, storage: Any, prefix: str | None, offset: int, size: int, records: MemoryRecords
+    ) -> list[Any] | None:
         """MemoryMirror.newest, as ``summary``."""
         with self._lock:
             native = self._followed(storage)
-            return None if native is None else native.newest(prefix, offset, size)
+            return None if native is None else native.newest(prefix, offset, size, records)
 
     def labelled(self, storage: Any, prefix: str | None, labels: list[str]) -> Any:
         """MemoryMirror.labelled, as ``summary``."""

@@ -75,37 +75,32 @@ def do_search(site: Site) -> Callable[..., Any]:
         for query in queries:
             check_query(query, storage, limit)
         prefixes = [prefix_of(scope) for scope in scopes]
-        size = limit * 3 if categories else limit
-        tasks, rows = TABLES.of(storage).search(storage, queries, prefixes, size)
-        try:
-            made = [records.make(row, storage._row_to_record) for row in rows]
-        except Exception as error:  # CrewAI leaves out the scope
-            raise Declined("a row that is no record") from error
-        if any(record.created_at.tzinfo for record in made):
-            raise Declined("times with a time zone")
+        if type(everything) is not bool or type(source) not in (str, type(None)):
+            raise Declined("an odd source")
+        filtered = bool(categories or cutoff)
+        tasks = TABLES.of(storage).search(
+            storage,
+            queries,
+            prefixes,
+            limit * 3 if categories else limit,
+            records.native,
+            shown_to=(True, None) if filtered else (everything, source),
+            naive=True,
+        )
+        if filtered:
+
+            def is_kept(record: Any) -> bool:
+                return (not cutoff or record.created_at >= cutoff) and (
+                    everything
+                    or not record.private
+                    or (source is not None and record.source == source)
+                )
+
+            tasks = [_labelled(hits, categories, limit) for hits in tasks]
+            tasks = [[hit for hit in hits if is_kept(hit[0])] for hits in tasks]
         score_of, config = own["compute_composite_score"], self._config
         findings = []
-        for number, hits in enumerate(tasks):
-            found = []
-            kept = 0
-            for place, distance in hits:
-                record = made[place]
-                if categories and not any(label in record.categories for label in categories):
-                    continue
-                score = 1.0 / (1.0 + distance)
-                if score >= 0.0:
-                    kept += 1
-                    if not (
-                        (cutoff and not record.created_at >= cutoff)
-                        or (
-                            not everything
-                            and record.private
-                            and not (source is not None and record.source == source)
-                        )
-                    ):
-                        found.append((record, score))
-                if kept >= limit:
-                    break
+        for number, found in enumerate(tasks):
             if found:
                 best, _ = score_of(found[0][0], found[0][1], config)
                 scope = scopes[number % len(scopes)]
@@ -116,3 +111,16 @@ def do_search(site: Site) -> Callable[..., Any]:
         return findings
 
     return fast
+
+
+def _labelled(hits: list[Any], categories: Any, limit: int) -> list[Any]:
+    """The first ``limit`` hits that have one of the categories, as ``LanceDBStorage.search``."""
+    if not categories:
+        return hits
+    found = []
+    for record, score in hits:
+        if any(label in record.categories for label in categories):
+            found.append((record, score))
+        if len(found) >= limit:
+            break
+    return found

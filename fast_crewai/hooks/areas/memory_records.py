@@ -1,7 +1,7 @@
 """Memory records, made from rows of the table without pydantic's validation.
 
 A row whose values aren't of exactly the types that CrewAI wrote goes to CrewAI's own function,
-which may convert it or raise.
+which may convert it or raise. Rows that are in RAM become records in Rust (``native``).
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Optional
 
-from fast_crewai._core import Declined
+from fast_crewai._core import Declined, MemoryRecords
 from fast_crewai.hooks.areas.own_json import check_reading
 
 _FIELDS: dict[str, Any] = {
@@ -60,11 +61,25 @@ class Records:
         self._base: Any = BaseModel
         self._labels: dict[str, list[str]] = {}
         self._details: dict[str, dict[str, Any]] = {}
+        self._parse_labels = partial(_parse, known=self._labels, kind=list, flat=_only_strings)
+        self._parse_details = partial(_parse, known=self._details, kind=dict, flat=_only_atoms)
+        self.native = MemoryRecords(
+            _new,
+            self._record,
+            dict.fromkeys(_FIELDS),
+            frozenset(_FIELDS),
+            self._labels,
+            self._details,
+            self._parse_labels,
+            self._parse_details,
+            _fromisoformat,
+        )
         self._validator = self._record.__pydantic_validator__
         fields = self._record.__pydantic_fields__
         bounds = {name: repr(field.metadata) for name, field in fields.items() if field.metadata}
         self._provable = (
-            list(fields) == list(_FIELDS)
+            self._record.__mro__ == (self._record, BaseModel, object)
+            and list(fields) == list(_FIELDS)
             and all(field.annotation == _FIELDS[name] for name, field in fields.items())
             and bounds == {"importance": "[Ge(ge=0.0), Le(le=1.0)]"}
             and not _validates(self._record.__pydantic_decorators__)
@@ -93,10 +108,10 @@ class Records:
         id_, content, scope, categories, metadata, importance, created, accessed = row[:8]
         labels = self._labels.get(categories)
         if labels is None:
-            labels = self._parse(categories, self._labels, list, _only_strings)
+            labels = self._parse_labels(categories)
         details = self._details.get(metadata)
         if details is None:
-            details = self._parse(metadata, self._details, dict, _only_atoms)
+            details = self._parse_details(metadata)
         if type(labels) is not list or type(details) is not dict or not 0.0 <= importance <= 1.0:
             return original(dict(zip(COLUMNS, row[:11], strict=True)))
         record = _new(self._record)
@@ -119,20 +134,20 @@ class Records:
         _set(record, "__pydantic_private__", None)
         return record
 
-    @staticmethod
-    def _parse(text: str, known: dict[str, Any], kind: type, flat: Callable[[Any], bool]) -> Any:
-        """The value of a JSON text; flat ones are kept by their text, to be copied."""
-        value: Any = _loads(text) if text else kind()
-        if type(value) is not kind:
-            return None
-        parts: Any = value.values() if type(value) is dict else value
-        if not flat(map(type, parts)):
-            return value if kind is dict else None
-        if len(text) <= _SHORT:
-            if len(known) >= _KEPT:
-                known.clear()
-            known[text] = value
-        return value
+
+def _parse(text: str, known: dict[str, Any], kind: type, flat: Callable[[Any], bool]) -> Any:
+    """The value of a JSON text; flat ones are kept by their text, to be copied."""
+    value: Any = _loads(text) if text else kind()
+    if type(value) is not kind:
+        return None
+    parts: Any = value.values() if type(value) is dict else value
+    if not flat(map(type, parts)):
+        return value if kind is dict else None
+    if len(text) <= _SHORT:
+        if len(known) >= _KEPT:
+            known.clear()
+        known[text] = value
+    return value
 
 
 def _validates(decorators: Any) -> bool:

@@ -31,17 +31,17 @@ def search(site: Site) -> Callable[..., Any]:
             raise Declined("an odd score")
         prefix = prefix_of(scope_prefix)
         size = limit * 3 if (categories or metadata_filter) else limit
-        (hits,), rows = TABLES.of(self).search(self, [query_embedding], [prefix], size)
-        found = []
-        for place, distance in hits:
-            record = records.make(rows[place], self._row_to_record)
+        (hits,) = TABLES.of(self).search(self, [query_embedding], [prefix], size, records.native)
+        if not categories and not metadata_filter and min_score <= 0:
+            return hits
+        found: list[Any] = []
+        for record, score in hits:
             if categories and not any(label in record.categories for label in categories):
                 continue
             if metadata_filter and not all(
                 record.metadata.get(name) == value for name, value in metadata_filter.items()
             ):
                 continue
-            score = 1.0 / (1.0 + distance)
             if score >= min_score:
                 found.append((record, score))
             if len(found) >= limit:

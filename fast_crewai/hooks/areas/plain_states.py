@@ -8,7 +8,7 @@ import uuid
 import weakref
 from typing import Any
 
-_ATOMS = frozenset(
+ATOMS = frozenset(
     (
         str,
         int,
@@ -24,7 +24,7 @@ _ATOMS = frozenset(
         uuid.UUID,
     )
 )
-only_atoms = _ATOMS.issuperset
+only_atoms = ATOMS.issuperset
 _DEPTH = 20
 _INHERITED = (
     "__deepcopy__",
@@ -49,7 +49,7 @@ class PlainStates:
 
     def plain(self, value: Any, depth: int = 0) -> bool:
         kind = type(value)
-        if kind in _ATOMS:
+        if kind in ATOMS:
             return True
         if depth > _DEPTH:
             return False

@@ -163,7 +163,7 @@ recalls = st.tuples(
     st.lists(st.sampled_from((*SCOPES, "/a/")), min_size=1, max_size=3),
     labels,
     st.sampled_from((1, 4, 10)),
-    st.sampled_from((None, "u", "nobody")),
+    st.sampled_from((None, "u", "nobody", "")),
     st.booleans(),
     st.sampled_from((None, NOW - datetime.timedelta(days=40))),
 )
@@ -189,6 +189,72 @@ def recall(function: Any, example: Any) -> Any:
     assert found is state.chunk_findings
     # CrewAI's come as its threads end.
     return sorted(map(repr, map(shown, found))), state.confidence
+
+
+_scores = st.sampled_from((0.5, 0.5, 0.25, 0.9, -1.0, float("nan"), float("inf"), 1, True, "0.5"))
+_hits = st.tuples(
+    st.sampled_from(
+        ("pair", "pair", "pair", "pair", "list", "alone", "none", "other", "zone", "int")
+    ),
+    st.integers(0, 9),
+    _scores,
+)
+_results = st.lists(_hits, max_size=6)
+scored = st.tuples(
+    st.lists(st.tuples(st.sampled_from(("dict", "dict", "dict", "tuple", "odd")), _results)),
+    st.sampled_from((0, 1, 3, 3, 10, -1, -100)),
+    st.lists(st.sampled_from(("a", "b")), max_size=2),
+    st.sampled_from(((0.3, 0.5, 0.2, 30), (0.0, 1.0, 0.0, 1), (1, 0, 0, 7), (1.0, 1.0, 1.0, 0))),
+)
+
+
+def synthesize(function: Any, example: Any) -> Any:
+    """What is answered of scored records: of which, with what; or the exception."""
+    from crewai.memory.types import MemoryConfig, MemoryRecord
+
+    findings, limit, gaps, weights = example
+    known = [record(random.Random(n), n, 3) for n in range(10)]
+    Other = type("Other", (MemoryRecord,), {})  # noqa: N806
+
+    def hit(what: str, number: int, score: Any) -> Any:
+        found = known[number].model_copy()
+        if what == "other":
+            found = Other(**vars(found))
+        elif what == "zone":
+            found.created_at = NOW.replace(tzinfo=datetime.timezone.utc)
+        elif what == "int":
+            found.importance = 1
+        made.append(found)
+        return {"list": [found, score], "alone": (found,), "none": None}.get(what, (found, score))
+
+    made: list[Any] = []
+    flow = _recall_flow(2)
+    names = ("semantic_weight", "recency_weight", "importance_weight", "recency_half_life_days")
+    config = flow._config
+    flow._config = MemoryConfig.model_construct(**dict(zip(names, weights, strict=True)))
+    state = flow.state
+    state.chunk_findings = []
+    for kind, results in findings:
+        hits: Any = [hit(*one) for one in results]
+        finding = {"scope": "/", "results": tuple(hits) if kind == "tuple" else hits}
+        state.chunk_findings.append(hits if kind == "odd" else finding)
+    state.limit, state.evidence_gaps, state.final_results = limit, gaps, []
+    places = {id(found): place for place, found in enumerate(made)}
+    try:
+        with patch("crewai.memory.types.datetime", Frozen):
+            found = function(flow)
+    except Exception as error:
+        return type(error), str(error), state.final_results
+    finally:
+        flow._config = config
+    assert found is state.final_results
+    return [
+        (type(m), places[id(m.record)], sorted(m.model_fields_set), memories_of(m)) for m in found
+    ]
+
+
+def memories_of(match: Any) -> Any:
+    return [(name, repr(value)) for name, value in vars(match).items()]
 
 
 def _flow_state(function: Any, flow: Any) -> Any:

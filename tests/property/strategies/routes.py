@@ -167,6 +167,7 @@ def case_for(route: str, owner: Any) -> Case:
         "memory.follow": Case(memories.writes, memories.write),
         "memory.forget": Case(memories.deletions, memories.delete),
         "memory.deep-recall": Case(memories.recalls, memories.recall),
+        "memory.matches": Case(memories.scored, memories.synthesize),
         "memory.recall-state": Case(memories.states, memories.recall_state),
         "memory.encoding-state": Case(memories.states, memories.encoding_state),
         "memory.list-scopes": Case(memories.questions, memories.ask),

@@ -1,0 +1,114 @@
+"""The last step of a deep recall: of hundreds of scored records, the few that are answered.
+
+CrewAI makes a match of each, sorts them, and keeps ten. Its own code is compiled again: a match
+whose making can neither fail nor be noticed is made when it is known to be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fast_crewai.hooks.areas.recompile import recompiled
+from fast_crewai.hooks.route import Site
+
+_MATCH = "MemoryMatch(record=record, score=composite, match_reasons=reasons)"
+_SORT = "matches.sort(key=lambda m: m.score, reverse=True)"
+_known_reasons = frozenset(("semantic", "recency", "importance")).issuperset
+
+
+class Matches:
+    """Makes matches; knows CrewAI's class as it was, and says when it is another."""
+
+    def __init__(self, module: dict[str, Any]) -> None:
+        from pydantic import BaseModel
+        from pydantic_core import SchemaValidator
+
+        self._module = module
+        self._match, self._record = module["MemoryMatch"], module["MemoryRecord"]
+        self._base: Any = BaseModel
+        self._plain_validator = SchemaValidator
+        self._validator: Any = None  # that of a model which waits comes with its first use
+
+    def later(self, record: Any, score: Any, reasons: Any) -> Any:
+        """A match, or a tuple of what it will be made of."""
+        if (
+            type(record) is self._record
+            and type(score) is float
+            and type(reasons) is list
+            and _known_reasons(reasons)
+            and self._is_as_known()
+        ):
+            return record, score, reasons
+        return self._module["MemoryMatch"](record=record, score=score, match_reasons=reasons)
+
+    def sort(self, matches: list[Any], limit: Any) -> None:
+        """Sort them as CrewAI does, and make the first ones."""
+        matches.sort(key=_score, reverse=True)
+        kept = slice(limit) if type(limit) is int else slice(None)
+        match = self._module["MemoryMatch"]
+        matches[kept] = [
+            match(record=m[0], score=m[1], match_reasons=m[2]) if type(m) is tuple else m
+            for m in matches[kept]
+        ]
+
+    def _is_as_known(self) -> bool:
+        match = self._match
+        validator = match.__pydantic_validator__
+        if validator is not self._validator:
+            if self._validator is not None or type(validator) is not self._plain_validator:
+                return False
+            if not (_takes(match, self._record, self._base) and _is_plain(self._record)):
+                return False
+            self._validator = validator
+        return (
+            self._module["MemoryMatch"] is match
+            and match.__init__ is self._base.__init__
+            and match.__new__ is object.__new__
+        )
+
+
+def _takes(match: Any, record: Any, base: Any) -> bool:
+    """Whether a match takes any record, float and list of texts as they are."""
+    fields = match.__pydantic_fields__
+    expected = {
+        "record": record,
+        "score": float,
+        "match_reasons": list[str],
+        "evidence_gaps": list[str],
+    }
+    return (
+        match.__mro__ == (match, base, object)
+        and {name: field.annotation for name, field in fields.items()} == expected
+        and not any(field.metadata for field in fields.values())
+        and fields["evidence_gaps"].default_factory is list
+        and _is_plain(match)
+    )
+
+
+def _is_plain(model: Any) -> bool:
+    decorators = model.__pydantic_decorators__
+    kinds = ("validators", "field_validators", "root_validators", "model_validators")
+    return not (
+        any(getattr(decorators, kind) for kind in kinds)
+        or model.model_config
+        or model.__pydantic_post_init__
+        or model.__private_attributes__
+    )
+
+
+def _score(match: Any) -> Any:
+    return match[1] if type(match) is tuple else match.score
+
+
+def synthesize_results(site: Site) -> Callable[..., Any]:
+    """Build the replacement of ``RecallFlow.synthesize_results``."""
+    matches = Matches(vars(site.module))
+    return recompiled(
+        site.original,
+        {
+            _MATCH: "_fc_later(record, composite, reasons)",
+            _SORT: "_fc_sort(matches, self.state.limit)",
+        },
+        {"_fc_later": matches.later, "_fc_sort": matches.sort},
+    )

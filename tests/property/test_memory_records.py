@@ -1,0 +1,284 @@
+"""Records of rows in RAM, made in Rust: what can be seen of them, and whose lists they have."""
+
+import copy
+import gc
+import pickle
+import random
+import shutil
+import sys
+from unittest.mock import patch
+
+import pytest
+from crewai.memory import recall_flow
+from crewai.memory.recall_flow import RecallFlow
+from crewai.memory.storage.lancedb_storage import LanceDBStorage
+from crewai.memory.types import MemoryMatch, MemoryRecord
+from strategies import memories
+
+from fast_crewai._core import are_plain_hits
+from fast_crewai.hooks.areas.memory_flow_state import _Memories
+from fast_crewai.hooks.areas.memory_records import Records
+from fast_crewai.hooks.areas.memory_storage import TABLES
+from fast_crewai.hooks.areas.plain_states import ATOMS
+
+pytestmark = pytest.mark.usefixtures("routes")
+
+
+@pytest.fixture
+def storage(template, tmp_path):
+    shutil.copytree(template, tmp_path / "s")
+    return LanceDBStorage(path=tmp_path / "s", compact_every=0)
+
+
+def found(storage, function=None):
+    query = memories.vector(2, 0)
+    if function is not None:
+        return function(storage, query, None, None, None, 40, 0.0)
+    return storage.search(query, limit=40)
+
+
+def findings(storage, queries=(0, 1), function=None, **state):
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.query_embeddings = [("q", memories.vector(2, n)) for n in queries]
+    flow.state.candidate_scopes = ["/a", "/", "/a/b"]
+    flow.state.limit, flow.state.include_private = 20, True
+    for name, value in state.items():
+        setattr(flow.state, name, value)
+    return (function or RecallFlow._do_search)(flow)
+
+
+def parts(record):
+    """All that may be changed in place."""
+    inner = [value for value in record.metadata.values() if type(value) in (list, dict)]
+    own = [vars(record), record.embedding, record.categories, record.metadata]
+    return [record, record.model_fields_set, *own, *inner]
+
+
+def test_everything_that_can_be_seen(storage, routes):
+    plain = LanceDBStorage.search.__wrapped__
+    assert any(type(v) is list for r, _ in found(storage) for v in r.metadata.values())
+    before = routes["memory.search"].tally.fallbacks
+    for (ours, one), (theirs, other) in zip(found(storage), found(storage, plain), strict=True):
+        assert type(ours) is type(theirs) is MemoryRecord
+        assert memories.shown(ours) == memories.shown(theirs)
+        assert (one, type(one)) == (other, type(other))
+        assert ours == theirs
+        assert pickle.loads(pickle.dumps(ours)) == theirs
+        assert copy.deepcopy(ours) == theirs
+        assert ours.model_dump() == theirs.model_dump()
+        assert ours.model_dump_json(exclude_unset=True) == theirs.model_dump_json(
+            exclude_unset=True
+        )
+        for mine, its in zip(parts(ours), parts(theirs), strict=True):
+            assert type(mine) is type(its)
+            assert gc.is_tracked(mine) == gc.is_tracked(its)
+    assert routes["memory.search"].tally.fallbacks == before
+
+
+@pytest.mark.parametrize("names", [{}, {"categories": ["x"]}, {"time_cutoff": memories.NOW}])
+def test_each_hit_has_a_record_of_its_own(storage, routes, names):
+    calls = routes["memory.deep-recall"].tally.calls
+    fallbacks = routes["memory.deep-recall"].tally.fallbacks
+    names = {**names, "time_cutoff": names.get("time_cutoff") and memories.NOW.replace(year=2025)}
+    ours = findings(storage, **names)
+    theirs = findings(storage, function=RecallFlow._do_search.__wrapped__, **names)
+    for answer in (theirs, ours):
+        records = [record for finding in answer for record, _ in finding["results"]]
+        assert len({record.id for record in records}) < len(records)
+        ids = [id(part) for record in records for part in parts(record)]
+        assert len(set(ids)) == len(ids)
+    shown = [sorted(repr(memories.shown(f["results"])) for f in a) for a in (ours, theirs)]
+    assert shown[0] == shown[1]
+    assert routes["memory.deep-recall"].tally.calls == calls + 1
+    assert routes["memory.deep-recall"].tally.fallbacks == fallbacks
+
+
+def test_what_is_done_to_one_record_is_not_seen_in_another(storage):
+    expected = memories.shown(found(storage))
+    for record, _ in found(storage) + found(storage):
+        record.model_fields_set.clear()
+        record.embedding.clear()
+        record.categories.append("mine")
+        for value in record.metadata.values():
+            if type(value) is list:
+                value.append("mine")
+        record.metadata["mine"] = vars(record)["mine"] = 1
+    assert memories.shown(found(storage)) == expected
+
+
+@pytest.mark.parametrize("on", [True, False])
+@pytest.mark.parametrize("text", ["2026-01-01T00:00:00", "no time"])
+def test_the_collector_is_left_as_it_was(storage, on, text):
+    storage._table.update(where="id = 'id3'", values={"last_accessed": text})
+    found_plainly = memories.outcome(found, storage, LanceDBStorage.search.__wrapped__)
+    records = Records(vars(sys.modules[LanceDBStorage.__module__]))
+    (gc.enable if on else gc.disable)()
+    try:
+        assert memories.outcome(found, storage) == found_plainly
+        assert gc.isenabled() == on
+        native = TABLES.of(storage)._native
+        made = memories.outcome(
+            native.recall, [memories.vector(2, 0)], [None], 40, records.native, True, None, False
+        )
+        assert made == ([found_plainly] if text != "no time" else found_plainly)
+        assert gc.isenabled() == on
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("column", ["created_at", "last_accessed"])
+@pytest.mark.parametrize("text", ["no time", "2026-01-01T00:00:00Z", "2026-01-01", "2026-13-01"])
+def test_times_of_other_forms(storage, column, text):
+    storage._table.update(where="id = 'id3'", values={column: text})
+    with patch("crewai.memory.types.datetime", memories.Frozen):
+        shown = [
+            sorted(repr(memories.shown(f)) for f in findings(storage, function=function))
+            for function in (None, RecallFlow._do_search.__wrapped__)
+        ]
+    assert shown[0] == shown[1]
+    for enabled in (1, 2):  # the second one is in RAM
+        one = memories.outcome(found, storage)
+        assert one == memories.outcome(found, storage, LanceDBStorage.search.__wrapped__), enabled
+    assert gc.isenabled()
+
+
+def test_a_recall_makes_no_more_matches_than_it_answers(storage, routes):
+    made = []
+
+    class Mine(MemoryMatch):
+        def __init__(self, **values):
+            made.append(values)
+            super().__init__(**values)
+
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.chunk_findings = findings(storage)
+    flow.state.limit = 3
+    expected = [m.record.id for m in flow.synthesize_results()]
+    counted = []
+    init = MemoryMatch.__init__
+    with patch.object(recall_flow, "MemoryMatch", Mine):  # all of them, as in CrewAI
+        assert [m.record.id for m in flow.synthesize_results()] == expected
+    assert len(made) > 10
+
+    def counting(self, **values):
+        counted.append(values)
+        init(self, **values)
+
+    with patch.object(MemoryMatch, "__init__", counting):
+        flow.synthesize_results()
+    assert len(counted) == len(made)
+    assert len(flow.synthesize_results()) == 3
+    assert routes["memory.matches"].tally.fallbacks == 0
+
+
+def test_a_changed_match_is_made_of_each(storage):
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.chunk_findings = findings(storage)
+    flow.state.limit = 3
+    assert len(flow.synthesize_results()) == 3
+    validated = []
+
+    class Validator:
+        def __init__(self, own):
+            self._own = own
+
+        def validate_python(self, *arguments, **options):
+            validated.append(arguments)
+            return self._own.validate_python(*arguments, **options)
+
+        def __getattr__(self, name):
+            return getattr(self._own, name)
+
+    own = MemoryMatch.__pydantic_validator__
+    with patch.object(MemoryMatch, "__pydantic_validator__", Validator(own)):
+        flow.synthesize_results()
+    assert len(validated) > 10
+
+
+class Text(str):
+    __slots__ = ()
+
+
+def changed(record):
+    """Records in which something is changed, and whether that is still plain data."""
+
+    def with_(**values):
+        made = record.model_copy()
+        made.__dict__.update(values)
+        return made
+
+    yield record, True
+    for name in vars(record):
+        yield with_(**{name: Text("a")}), False
+        yield with_(**{name: object()}), False
+    for value in (None, 1, "a", 0.5, memories.NOW):
+        yield with_(source=value), True
+        yield with_(categories=[value]), True
+        yield with_(metadata={"k": value}), True
+    yield with_(embedding=[object()]), True
+    yield with_(embedding=None), True
+    yield with_(embedding=(1.0,)), False
+    yield with_(categories=("a",)), False
+    yield with_(categories=[object()]), False
+    yield with_(categories=[Text("a")]), False
+    yield with_(metadata={Text("a"): 1}), False
+    yield with_(metadata={"k": object()}), False
+    yield with_(more=object()), False
+    yield with_(more=1), True
+    for name in ("__pydantic_extra__", "__pydantic_private__"):
+        made = record.model_copy()
+        object.__setattr__(made, name, {"a": 1})
+        yield made, False
+    for name in ("categories", "metadata"):
+        made = record.model_copy()
+        del made.__dict__[name]
+        yield made, name == "metadata"  # CrewAI's copy has none either
+    yield type("Other", (MemoryRecord,), {})(**vars(record)), False
+
+
+def test_plain_records_are_told_from_others():
+    record = memories.record(random.Random(3), 3, 4)
+    states = _Memories()
+    told = []
+    for made, plain in changed(record):
+        for score in (0.5, 1, None, Text("a")):
+            hits = [(record, 0.25), (made, score)]
+            native = are_plain_hits(hits, MemoryRecord, ATOMS)
+            slow = states.plain(made)
+            assert native <= (slow and type(score) in ATOMS)  # never more than in Python
+            assert native == (plain and type(score) is float)
+            told.append(native)
+    assert True in told
+    assert False in told
+    whole = {"scope": "/", "results": [(record, 0.5)], "top_score": 0.5}
+    assert are_plain_hits([whole, (record, 0.5), {}], MemoryRecord, ATOMS)
+    for odd in ({Text("a"): 1}, {"a": object()}, {"a": [object()]}, {"a": ((record, 0.5),)}):
+        assert not are_plain_hits([whole | odd], MemoryRecord, ATOMS)
+        assert not states.plain([whole | odd]) or "a" in odd
+    for hits in ([[record, 0.5]], [(record,)], [(record, 0.5, 1)], [None], [(0.5, record)]):
+        assert not are_plain_hits(hits, MemoryRecord, ATOMS)
+    assert are_plain_hits([(record, 0.5)], MemoryRecord, ATOMS)
+
+
+@pytest.mark.parametrize("limit", [0, 2])
+@pytest.mark.parametrize(
+    "told",
+    [
+        (0.5, [1]),
+        (0.5, ["\ud800"]),
+        (0.5, ("semantic",)),
+        (0.5, None),
+        ("x", ["semantic"]),
+        (True, ["recency"]),
+        (2, []),
+        (0.5, ["other"]),
+    ],
+)
+def test_scores_of_a_patched_function(storage, told, limit):
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.chunk_findings = findings(storage)
+    flow.state.limit = limit
+    plain = vars(RecallFlow)["synthesize_results"]._meth.__wrapped__
+    with patch.object(recall_flow, "compute_composite_score", lambda *_: told):
+        ours = memories.outcome(flow.synthesize_results)
+        assert repr(ours) == repr(memories.outcome(plain, flow))
