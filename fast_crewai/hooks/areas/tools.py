@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fast_crewai import _core
 from fast_crewai.hooks.areas import schemas, tool_use
-from fast_crewai.hooks.areas.model_json import TOOL_INPUT
 from fast_crewai.hooks.areas.package_version import PACKAGE_VERSION
 from fast_crewai.hooks.areas.private_attributes import private_attributes
+from fast_crewai.hooks.areas.tool_input import TOOL_INPUT
 from fast_crewai.hooks.route import Route
 
 _STRINGS = "crewai.utilities.string_utils"
