@@ -21,6 +21,7 @@ ROUTES = (
             "portalocker.utils:Lock.acquire",
             "portalocker.utils:Lock._get_fh",
             "portalocker.utils:Lock._get_lock",
+            "portalocker.utils:Lock._prepare_fh",
             "portalocker.utils:Lock.release",
         ),
     ),

@@ -92,9 +92,9 @@ class Held:
             self.close()
 
     def close(self) -> None:
-        if self.fh is not None:
-            self.fh.close()
-            self.fh = None
+        handle, self.fh = self.fh, None  # an interrupt must find nothing to release
+        if handle is not None:
+            handle.close()
 
 
 class _Line:
@@ -248,13 +248,19 @@ def store_lock(site: Site) -> Callable[..., Any]:
     tells_all = tells_all and type(flock) is types.BuiltinFunctionType
 
     steps = ("__init__", "acquire", "release", "_get_fh", "_prepare_fh")
-    usually = [*(getattr(plain, step) for step in steps), system.unlock, builtins.open]
     tells_nothing = not getattr(sys.flags, "warn_default_encoding", 0)
     tells_nothing = tells_nothing and type(builtins.open) is types.BuiltinFunctionType
+    tells_nothing = tells_nothing and getattr(system.unlock, "__code__", None) is not None
+    tells_nothing = tells_nothing and system.unlock.__globals__ is vars(system)
+
+    def now() -> list[Any]:
+        functions = [*(getattr(plain, step) for step in steps), system.unlock, builtins.open]
+        return [*functions, system.fcntl, plain.__init__.__defaults__]
 
     def opens_as_usual() -> bool:
-        now = [*(getattr(plain, step) for step in steps), system.unlock, builtins.open]
-        return tells_nothing and now == usually and "open" not in utils and attempts_as_usual()
+        return tells_nothing and now() == usually and "open" not in utils and attempts_as_usual()
+
+    usually = now()
 
     def attempts_as_usual() -> bool:
         usual = utils["portalocker"] is system and system.lock is attempt

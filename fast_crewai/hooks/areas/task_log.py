@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import _sqlite3
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -52,6 +53,7 @@ _ALL = (
 _MANY = 250_000  # bytes of a file, from which on that is quicker
 _FEW = 60  # pages; each is read once, and to keep them all takes longer than reading them
 _NO_FILE = (0, 0, 0, 0)
+_LOCKED = re.compile("database .*locked")  # other messages may quote what is in the table
 
 # Tracers may have replaced both before us, and count.
 _connect = _sqlite3.connect
@@ -151,12 +153,14 @@ class Session:
 def are_plain(connection: sqlite3.Connection) -> bool:
     """Whether CrewAI's ``load`` surely finds only rows that it can decode."""
     try:
+        if connection.execute("PRAGMA encoding").fetchall() != [("UTF-8",)]:
+            return False  # where a BLOB's odd byte would not be among the texts
         ((pages,),) = connection.execute("PRAGMA cache_size").fetchall()
         connection.execute(f"PRAGMA cache_size={_FEW}")
         ((count, outputs, inputs, *texts),) = connection.execute(_ALL).fetchall()
         connection.execute(f"PRAGMA cache_size={pages}")
     except sqlite3.OperationalError as error:
-        if "locked" in str(error):  # it has been waited for
+        if _LOCKED.match(str(error)):  # it has been waited for
             raise
         return False
     except (sqlite3.Error, MemoryError):
