@@ -2,6 +2,8 @@
 
 import json
 from contextlib import nullcontext
+from itertools import count
+from typing import Annotated
 from unittest.mock import patch
 
 import pytest
@@ -11,10 +13,11 @@ from crewai.state import checkpoint_listener
 from crewai.state.event_record import EventRecord
 from crewai.state.runtime import RuntimeState
 from crewai.tasks.task_output import TaskOutput
-from pydantic import BaseModel, field_serializer
+from pydantic import BaseModel, Field, PlainSerializer, field_serializer
 from strategies.checkpoints import Config, Keeping, Plain
 
 import fast_crewai
+from fast_crewai.hooks.areas.record_text import Answers
 from fast_crewai.hooks.dispatch import is_active, original_of
 
 
@@ -133,6 +136,60 @@ def test_an_answer_whose_class_is_changed_between_two_checkpoints(name):
     ours = nodes()
     assert ours == nodes(original_of(checkpoint_listener._do_checkpoint))
     assert ours[0] != ours[1]
+
+
+def test_an_answer_whose_class_was_changed_before_us():
+    with patch.object(AgentAction, "text", property(lambda _: "other"), create=True):
+        assert not Answers().read(AgentAction)
+    assert Answers().read(AgentAction)
+
+
+def test_a_circle_is_the_originals_error():
+    """Two ways around it: 2**2000 steps for who doesn't see it."""
+    root = {"name": "root"}
+    root["children"] = [{"parent": root}, {"parent": root}]
+    for function in (None, original_of(checkpoint_listener._do_checkpoint)):
+        record = EventRecord()
+        record.add(Plain(event_id="only", first=root))
+        with pytest.raises(ValueError, match="Circular reference"):
+            taken(record, function)
+
+
+numbers = count()
+
+
+class Numbered(BaseEvent):
+    type: str = "numbered"
+    name: Annotated[str, PlainSerializer(lambda _: f"{next(numbers)}")] = "a"
+    names: list[Annotated[str, PlainSerializer(lambda _: f"{next(numbers)}")]] = Field(
+        default=["b"]
+    )
+
+
+def test_a_type_that_serializes_is_asked_each_time():
+    def nodes(function=None):
+        global numbers
+        numbers = count()
+        record = EventRecord()
+        record.add(Numbered(event_id="only"))
+        found = [taken(record, function)["only"]["event"] for _ in range(3)]
+        return [(one["name"], one["names"]) for one in found]
+
+    ours = nodes()
+    assert ours == nodes(original_of(checkpoint_listener._do_checkpoint))
+    assert ours[2] == ("4", ["5"])
+
+
+class Score(BaseModel):
+    value: float = float("nan")
+
+
+def test_numbers_that_json_has_not_are_null():
+    record = EventRecord()
+    record.add(Plain(event_id="only", first=Score(), last=[Score(value=float("inf")), "NaN"]))
+    found = taken(record)
+    assert found == taken(record, original_of(checkpoint_listener._do_checkpoint))
+    assert found["only"]["event"]["last"] == [{"value": None}, "NaN"]
 
 
 def test_fields_that_swap_their_values():

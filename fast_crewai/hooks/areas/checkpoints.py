@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fast_crewai._core import CoreError, Declined, json_text
+from fast_crewai._core import Declined
 from fast_crewai.hooks.areas import rw_lock
 from fast_crewai.hooks.areas.own_json import writes_as_usual
 from fast_crewai.hooks.areas.recompile import recompiled
-from fast_crewai.hooks.areas.record_text import RecordText
+from fast_crewai.hooks.areas.record_text import RecordText, dumped, encode
 from fast_crewai.hooks.dispatch import original_of
 from fast_crewai.hooks.route import Route, Site, locate
 
@@ -144,7 +144,8 @@ def _do_checkpoint(site: Site) -> Callable[..., Any]:
             or BaseModel.model_dump is not model_dump
         ):
             return state.model_dump(mode="json")
-        return serialize(state)
+        made = serialize(state)
+        return made if type(made["event_record"]) is _Written else dumped(made)
 
     def payload(state: Any) -> Any:
         for attempt in range(_ATTEMPTS):
@@ -156,26 +157,21 @@ def _do_checkpoint(site: Site) -> Callable[..., Any]:
             time.sleep(0.001 * attempt)
         return None
 
-    def written(value: Any) -> str:
-        try:
-            return json_text(value)
-        except (Declined, CoreError):  # not plain, or too deep
-            return dumps(value)
-
     def text(made: Any) -> Any:
         module = names["json"]
         record = made.get("event_record") if type(made) is dict else None
         if type(record) is not _Written:
             return module.dumps(made)
         if not writes_as_usual(module):
-            return module.dumps({**made, "event_record": json.loads("".join(record.pieces))})
+            nodes = json.loads("".join(record.pieces))
+            return module.dumps(dumped({**made, "event_record": nodes}))
         pieces = []
         for number, (key, value) in enumerate(made.items()):
             pieces.append(f"{', ' if number else '{'}{dumps(key)}: ")
             if value is record:
                 pieces += record.pieces
             else:
-                pieces.append(written(value))
+                pieces.append(encode(value))
         pieces.append("}")
         return "".join(pieces)
 

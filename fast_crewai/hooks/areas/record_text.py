@@ -7,9 +7,9 @@ as text for as long as it consists of the same values; its models are dumped eac
 from __future__ import annotations
 
 import json
-import marshal
 import uuid
 from datetime import datetime, timezone
+from functools import lru_cache
 from operator import is_
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,6 +20,12 @@ _encode_any = json.JSONEncoder().encode  # as json.dumps with no options
 _quoted = json.encoder.encode_basestring_ascii
 
 _NONE = type(None)
+_OF_A_DATACLASS = {
+    *("__annotations__", "__annotations_cache__", "__annotate__", "__annotate_func__", "__dict__"),
+    *("__dataclass_fields__", "__dataclass_params__", "__doc__", "__eq__", "__firstlineno__"),
+    *("__hash__", "__init__", "__match_args__", "__module__", "__replace__", "__repr__"),
+    *("__slotnames__", "__static_attributes__", "__weakref__", "result"),
+}
 _PLAIN_FIELD = {"type", "schema", "metadata"}
 _WRAPPERS = ("function-before", "function-after", "definitions")
 
@@ -31,10 +37,11 @@ class OddEventError(Exception):
 class Shape:
     """What is known of one class of events: of which fields its dump is made, and how.
 
-    ``free`` are the fields of any type: pydantic asks the value itself how it is dumped.
+    ``free`` are the fields of any type: pydantic asks the value itself how it is dumped. ``own``
+    are those whose type says that a function does it, which may return something else each time.
     """
 
-    __slots__ = ("free", "known", "serializer")
+    __slots__ = ("free", "known", "own", "serializer")
 
     def __init__(self, kind: Any, model_dump: Any) -> None:
         from pydantic_core import SchemaSerializer
@@ -45,6 +52,7 @@ class Shape:
         fields = self._fields(kind.__pydantic_core_schema__)
         self.known = fields.keys()
         self.free = {name for name, field in fields.items() if self._is_free(field["schema"])}
+        self.own = {name for name, field in fields.items() if self._asks(field["schema"])}
 
     @staticmethod
     def _fields(schema: Any) -> dict[str, Any]:
@@ -64,6 +72,17 @@ class Shape:
                 break
         raise OddEventError("is not serialised field by field")
 
+    @classmethod
+    def _asks(cls, schema: Any) -> bool:
+        """Whether a function serializes a part of it. Its models are dumped each time anyway."""
+        if isinstance(schema, (list, tuple)):
+            return any(map(cls._asks, schema))
+        if not isinstance(schema, dict) or schema.get("type") == "model":
+            return False
+        way = schema.get("serialization", {}).get("type", "")
+        parts = (part for name, part in schema.items() if name not in ("default", "metadata"))
+        return way.startswith("function") or any(map(cls._asks, parts))
+
     @staticmethod
     def _is_free(schema: Any) -> bool:
         while schema["type"] in ("default", "nullable") and "serialization" not in schema:
@@ -77,7 +96,18 @@ class Answers:
     def __init__(self) -> None:
         from crewai.agents.parser import AgentAction, AgentFinish
 
-        self._known = [(kind, self._state(kind)) for kind in (AgentAction, AgentFinish)]
+        own = [kind for kind in (AgentAction, AgentFinish) if self._is_own(kind)]
+        self._known = [(kind, self._state(kind)) for kind in own]
+
+    @staticmethod
+    def _is_own(kind: Any) -> bool:
+        """Nothing is read through somebody else's code: neither put there before us."""
+        return (
+            type(kind) is type
+            and kind.__mro__ == (kind, object)
+            and vars(kind).keys() <= _OF_A_DATACLASS
+            and vars(kind).get("result") is None
+        )
 
     def read(self, kind: Any) -> bool:
         """Whether it is one of them, as it was."""
@@ -99,7 +129,7 @@ class _Kept:
     shape: Shape
     names: tuple[str, ...]
     values: list[Any]
-    changeable: bytes | None
+    changeable: str | None
     odd: set[str]  # fields whose values can't be compared: dumped each time, as models are
     runs: list[tuple[str, str]]
 
@@ -127,7 +157,7 @@ class RecordText:
             kept = after[id(event)] = self._plain(event, before.get(id(event)))
             pieces += (", " if number else "", _quoted(key), ': {"event": {')
             self._event(event, kept, pieces)
-            pieces += ('}, "edges": ', _encode(edges), "}")
+            pieces += ('}, "edges": ', encode(edges), "}")
         pieces.append("}}")
         self._kept[lock] = after
         return pieces
@@ -152,14 +182,18 @@ class RecordText:
         plain: list[Any] = []
         changeable: list[Any] = []
         changing: list[str] = []
+        own = shape.own & values.keys()
         for name, value in values.items():
+            if name in own:
+                plain.append(None)
+                continue
             kind = type(value)
             # By identity: a class may have a metaclass with a hash of its own.
             if kind is str or kind is _NONE or kind is int or kind is bool:
                 plain.append(value)
             elif kind is list or kind is dict or kind is tuple:
                 plain.append(None)
-                changeable.append((value,))
+                changeable.append([value])
                 changing.append(name)
             elif (
                 kind is float
@@ -171,16 +205,16 @@ class RecordText:
                 plain.append(kind)
             elif self._answers.read(kind):
                 plain.append(kind)
-                changeable.append((kind.__name__, value.__dict__))
+                changeable.append([kind.__name__, value.__dict__])
                 changing.append(name)
             else:
                 plain.append(None)
-                changeable.append((value,))
+                changeable.append([value])
                 changing.append(name)
-        content, odd = _content(changeable), set()
+        content, odd = _content(changeable), own
         if content is None:
             pairs = zip(changing, changeable, strict=True)
-            odd = {name for name, value in pairs if _content([value]) is None}
+            odd = own | {name for name, value in pairs if _content([value]) is None}
             pairs = zip(changing, changeable, strict=True)
             changeable = [value for name, value in pairs if name not in odd]
             content = _content(changeable)
@@ -205,8 +239,8 @@ class RecordText:
     def _runs(self, event: Any, values: dict[str, Any], odd: set[str]) -> list[tuple[str, str]]:
         """(text in front of a model or an odd value; the name of its field, or "" at the end)."""
         apart = odd | {name for name, value in values.items() if isinstance(value, self._model)}
-        dumped = event.model_dump(mode="json", exclude=apart, warnings="error")
-        if list(dumped) != [name for name in values if name not in apart]:
+        found = event.model_dump(mode="json", exclude=apart, warnings="error")
+        if list(found) != [name for name in values if name not in apart]:
             raise OddEventError("has fields that aren't dumped")
         runs, run = [], ""
         for number, name in enumerate(values):
@@ -215,7 +249,7 @@ class RecordText:
                 runs.append((run, name))
                 run = ""
             else:
-                run += _encode(dumped[name])
+                run += encode(found[name])
         runs.append((run, ""))
         return runs
 
@@ -230,22 +264,38 @@ class RecordText:
         if name in kept.shape.free and name not in kept.odd:
             value = event.__dict__[name]
             serializer = type(value).__pydantic_serializer__
-            dumped = serializer.to_python(value, mode="json", warnings="error")
+            found = serializer.to_python(value, mode="json", warnings="error")
         else:
-            dumped = event.model_dump(mode="json", include={name}, warnings="error")[name]
-        return _encode(dumped)
+            found = event.model_dump(mode="json", include={name}, warnings="error")[name]
+        return encode(found)
 
 
-def _encode(value: Any) -> str:
+@lru_cache(maxsize=1)
+def _outer() -> Any:
+    from pydantic_core import SchemaSerializer, core_schema
+
+    return SchemaSerializer(core_schema.any_schema())
+
+
+def dumped(value: Any) -> Any:
+    """What pydantic makes of a serializer's return value: no NaN, no object, is left in it."""
+    return _outer().to_python(value, mode="json")
+
+
+def encode(value: Any) -> str:
+    """The text of a serializer's return value."""
     try:
-        return _core.json_text(value)
+        text = _core.json_text(value)
     except (_core.Declined, _core.CoreError):
-        return _encode_any(value)
+        text = ""
+    if text and "NaN" not in text and "Infinity" not in text:
+        return text
+    return _encode_any(dumped(value))
 
 
-def _content(values: list[Any]) -> bytes | None:
-    """Bytes that only equal values of the same plain types have; None for other values."""
+def _content(values: list[Any]) -> str | None:
+    """Text that only equal values of the same plain types have; None for others, and circles."""
     try:
-        return marshal.dumps(values, 2)  # from version 3 on they depend on who refers to a value
-    except ValueError:
+        return _core.json_text(values)
+    except (_core.Declined, _core.CoreError):
         return None
