@@ -4,6 +4,7 @@ use super::kept::Kept;
 use super::mirror::{Found, Mirror, Row, Rows, Text};
 use super::records::MemoryRecords;
 use super::similarity::Sum;
+use super::texts::{is_dict, is_time, labels};
 use crate::errors::{Result, declined, guarded, internal};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyList, PyString, PyTuple};
@@ -208,6 +209,11 @@ impl MemoryMirror {
                     .is_some_and(|s| !s.is_empty() && s == &*row.source);
                 everything || !row.private || own
             };
+            let is_sure =
+                |(_, row, _): &(u32, Row, Option<Vec<f32>>)| is_shown(row) || is_record(row);
+            if !found.rows.rows.iter().all(is_sure) {
+                return declined("a row that may be no record"); // CrewAI makes the private ones, too
+            }
             let mut shown: Vec<Vec<f64>> = Vec::with_capacity(found.tasks.len());
             let mut places = Vec::new();
             for hits in &found.tasks {
@@ -234,6 +240,14 @@ impl MemoryMirror {
             records.make(py, &self.kept, &found.rows, &places, naive, tasks)
         })
     }
+}
+
+/// Whether CrewAI certainly makes a record of it (its importance was looked at when it was added).
+fn is_record(row: &Row) -> bool {
+    is_time(&row.created)
+        && is_time(&row.accessed)
+        && labels(&row.categories).is_some()
+        && is_dict(&row.metadata)
 }
 
 impl MemoryMirror {

@@ -1,6 +1,7 @@
 """Records of rows in RAM, made in Rust: what can be seen of them, and whose lists they have."""
 
 import copy
+import datetime
 import gc
 import pickle
 import random
@@ -13,6 +14,7 @@ from crewai.memory import recall_flow
 from crewai.memory.recall_flow import RecallFlow
 from crewai.memory.storage.lancedb_storage import LanceDBStorage
 from crewai.memory.types import MemoryMatch, MemoryRecord
+from pydantic import BaseModel
 from strategies import memories
 
 from fast_crewai._core import are_plain_hits
@@ -282,3 +284,69 @@ def test_scores_of_a_patched_function(storage, told, limit):
     with patch.object(recall_flow, "compute_composite_score", lambda *_: told):
         ours = memories.outcome(flow.synthesize_results)
         assert repr(ours) == repr(memories.outcome(plain, flow))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"metadata": ["a"]}, {"categories": None}, {"importance": 2.0}]
+)
+def test_a_hidden_row_that_is_no_record_fails_its_scope(storage, changed):
+    odd = memories.record(random.Random(99), 99, 5)
+    odd.embedding = memories.vector(2, 0)
+    odd.private, odd.source = True, "somebody"
+    vars(odd).update(changed)
+    storage.save([odd])
+    memories.outcome(found, storage)
+    with patch("crewai.memory.types.datetime", memories.Frozen):
+        shown = [
+            sorted(
+                repr(memories.shown(f))
+                for f in findings(storage, function=function, include_private=False)
+            )
+            for function in (None, RecallFlow._do_search.__wrapped__)
+        ]
+    assert shown[0] == shown[1]
+
+
+@pytest.mark.parametrize("limit", [3, None, True, 2.5, "x"])
+@pytest.mark.parametrize("extra", [[], ["mine"], [{"why": "semantic"}]])
+def test_a_score_whose_reasons_are_one_list(storage, extra, limit):
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.chunk_findings = findings(storage)
+    vars(flow.state)["limit"] = limit
+    plain = vars(RecallFlow)["synthesize_results"]._meth.__wrapped__
+    reasons = []
+
+    def score(record, similarity, config):
+        reasons[:] = ["semantic", *["recency"] * (record.importance > 0.5), *extra]
+        return similarity, reasons
+
+    with patch.object(recall_flow, "compute_composite_score", score):
+        ours = memories.outcome(flow.synthesize_results)
+        assert repr(ours) == repr(memories.outcome(plain, flow))
+
+
+def test_who_counts_models_sees_all_of_them(storage):
+    made = []
+    init = BaseModel.__init__
+
+    def counting(self, /, **values):
+        made.append(type(self))
+        init(self, **values)
+
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.limit = 1
+    flow.state.chunk_findings = findings(storage)
+    with patch.object(BaseModel, "__init__", counting):
+        expected = len(found(storage))
+        assert made.count(MemoryRecord) == expected > 1
+        flow.synthesize_results()
+        assert made.count(MemoryMatch) > 1
+
+
+def test_times_are_of_the_class_that_stands_for_datetime(storage):
+    module = vars(sys.modules[LanceDBStorage.__module__])
+    times = {**vars(datetime), "datetime": memories.Frozen}
+    with patch.dict(module, datetime=memories.Frozen), patch.dict(vars(datetime), times):
+        kinds = {type(record.created_at) for record, _ in found(storage)}
+        plain = found(storage, LanceDBStorage.search.__wrapped__)
+    assert kinds == {type(record.created_at) for record, _ in plain} == {memories.Frozen}

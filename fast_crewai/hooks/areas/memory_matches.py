@@ -14,6 +14,7 @@ from fast_crewai.hooks.route import Site
 
 _MATCH = "MemoryMatch(record=record, score=composite, match_reasons=reasons)"
 _SORT = "matches.sort(key=lambda m: m.score, reverse=True)"
+_all_texts = frozenset((str,)).issuperset
 _known_reasons = frozenset(("semantic", "recency", "importance")).issuperset
 
 
@@ -27,6 +28,7 @@ class Matches:
         self._module = module
         self._match, self._record = module["MemoryMatch"], module["MemoryRecord"]
         self._base: Any = BaseModel
+        self._init = BaseModel.__init__
         self._plain_validator = SchemaValidator
         self._validator: Any = None  # that of a model which waits comes with its first use
 
@@ -36,10 +38,11 @@ class Matches:
             type(record) is self._record
             and type(score) is float
             and type(reasons) is list
+            and _all_texts(map(type, reasons))
             and _known_reasons(reasons)
             and self._is_as_known()
         ):
-            return record, score, reasons
+            return record, score, reasons.copy()  # as pydantic does: a patched score may reuse it
         return self._module["MemoryMatch"](record=record, score=score, match_reasons=reasons)
 
     def sort(self, matches: list[Any], limit: Any) -> None:
@@ -63,7 +66,7 @@ class Matches:
             self._validator = validator
         return (
             self._module["MemoryMatch"] is match
-            and match.__init__ is self._base.__init__
+            and match.__init__ is self._init
             and match.__new__ is object.__new__
         )
 

@@ -55,10 +55,12 @@ class Records:
 
     def __init__(self, module: dict[str, Any]) -> None:
         from pydantic import BaseModel
+        from pydantic_core import SchemaValidator
 
         self._module = module
         self._record: Any = module["MemoryRecord"]
-        self._base: Any = BaseModel
+        self._init, self._plain_validator = BaseModel.__init__, SchemaValidator
+        self._datetime = datetime.datetime  # freezegun replaces it in modules, ours too
         self._labels: dict[str, list[str]] = {}
         self._details: dict[str, dict[str, Any]] = {}
         self._parse_labels = partial(_parse, known=self._labels, kind=list, flat=_only_strings)
@@ -95,12 +97,13 @@ class Records:
             raise Declined("patched: MemoryRecord")
         if (
             record.__pydantic_validator__ is not self._validator
-            or record.__init__ is not self._base.__init__
+            or type(self._validator) is not self._plain_validator  # a plugin of pydantic's
+            or record.__init__ is not self._init
             or record.__new__ is not object.__new__
         ):
             raise Declined("changed: MemoryRecord")
         check_reading(module["json"])
-        if module["datetime"] is not datetime.datetime:
+        if module["datetime"] is not self._datetime:
             raise Declined("patched: datetime")
 
     def make(self, row: tuple[Any, ...], original: Callable[[dict[str, Any]], Any]) -> Any:
