@@ -20,10 +20,19 @@ _FILES = (io.BufferedRandom, io.BufferedReader, io.BufferedWriter, io.FileIO, io
 _LOOPS = ("ProactorEventLoop", "SelectorEventLoop")
 _SOCKETS = {("socket", "socket"), ("ssl", "SSLSocket")}
 _FUNCTION = types.FunctionType
+_FIELD = object.__basicsize__ // 2  # the size of a pointer
 _COLLECTED = 1 << 14  # the flag of classes whose objects the collector knows
+# Packages whose classes that aren't written in Python free memory when they are freed, and no more.
+_MEMORY_ONLY = frozenset(sys.stdlib_module_names) - {"sqlite3", "_sqlite3", "_dbm", "_gdbm"} | {
+    *("_cffi_backend", "cryptography", "fast_crewai", "google", "grpc", "numpy", "pyarrow"),
+    *("pydantic_core", "rpds", "yaml", "Token"),  # the last is contextvars'
+}
 
 _flags: Callable[[Any], int] = type.__dict__["__flags__"].__get__
 _bases: Callable[[Any], tuple[type, ...]] = type.__dict__["__mro__"].__get__
+_base: Callable[[Any], type | None] = type.__dict__["__base__"].__get__
+_module: Callable[[Any], Any] = type.__dict__["__module__"].__get__
+_size: Callable[[Any], int] = type.__dict__["__basicsize__"].__get__
 _names: Callable[[Any], Any] = type.__dict__["__dict__"].__get__  # a metaclass may hide it
 
 
@@ -84,6 +93,8 @@ def something_ends(objects: list[Any]) -> bool:
     """Whether one of the objects does something that can be seen when it is freed at exit."""
     kinds = set(map(type, objects))
     classes = {kind for kind in kinds if issubclass(kind, type)}
+    if not all(map(_only_frees_memory, kinds)):
+        return True
     ending = {kind for kind in kinds if _finalizer(kind)}
     unseen = _unseen_kinds(ending)
     standard = _standard_streams()
@@ -100,6 +111,20 @@ def _finalizer(kind: type, written: type = object) -> bool:
     """Whether the class has a finalizer, of this type."""
     found = [_names(base)["__del__"] for base in _bases(kind) if "__del__" in _names(base)]
     return any(issubclass(type(function), written) for function in found)
+
+
+def _only_frees_memory(kind: type) -> bool:
+    """Whether all that the class's objects consist of is Python's, or known to be nothing else."""
+    while (base := _base(kind)) is not None:
+        names = _names(kind)
+        fields = sum(type(value) is types.MemberDescriptorType for value in names.values())
+        fields += ("__dict__" in names) + ("__weakref__" in names)
+        if _size(kind) - _size(base) > fields * _FIELD:
+            module = names.get("__module__") or _module(kind)
+            if type(module) is str and module.partition(".")[0] not in _MEMORY_ONLY:
+                return False
+        kind = base
+    return True
 
 
 def _is_over(item: Any, kind: type, unseen: dict[type, _Closing | None]) -> bool:

@@ -187,3 +187,31 @@ def _can_be_locked(path):
         except OSError:
             return False
         return True
+
+
+REPLACED_BEFORE = """
+import portalocker, portalocker.utils
+from portalocker import portalocker as system
+def seen(*arguments, usual=PLACE.NAME, **options):
+    print("seen")
+    return usual(*arguments, **options)
+PLACE.NAME = seen
+from crewai_core.lock_store import lock
+with lock("a", timeout=1):
+    print("locked")
+"""
+
+
+@pytest.mark.parametrize("ours", ["", "from fast_crewai import finder; finder.start()"])
+@pytest.mark.parametrize("step", ["lock", "unlock", "_get_fh", "_get_lock", "_prepare_fh"])
+def test_a_step_replaced_before_us_is_taken(step, ours, tmp_path):
+    place = "system" if step in ("lock", "unlock") else "portalocker.Lock"
+    program = REPLACED_BEFORE.replace("PLACE", place).replace("NAME", step)
+    run = subprocess.run(
+        [sys.executable, "-c", f"{ours}\n{program}"],
+        env={**os.environ, "TMPDIR": str(tmp_path), "CREWAI_DISABLE_TELEMETRY": "true"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(run.stdout.split()) == {"seen", "locked"}

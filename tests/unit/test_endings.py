@@ -1,6 +1,9 @@
 """What is seen of objects that are freed at exit; with real programs: process/test_collections."""
 
+import collections
+import enum
 import socket
+import sqlite3
 import warnings
 from collections.abc import Iterator
 
@@ -50,3 +53,32 @@ def test_it_is_seen_where_warnings_are_shown(action: str) -> None:
     assert ends()
     warnings.resetwarnings()
     assert ends()
+
+
+class Connection(sqlite3.Connection):
+    """A user's."""
+
+
+class Names(dict[str, int]):
+    """Written in Python, on what is not."""
+
+
+class Pair(collections.namedtuple("Pair", "a b")):
+    __slots__ = ()
+
+
+class Slots:
+    __slots__ = ("__weakref__", "a", "b")
+
+
+@pytest.mark.parametrize("kind", [sqlite3.Connection, Connection])
+def test_a_database_is_closed_by_freeing_its_connection(kind: type[sqlite3.Connection]) -> None:
+    one = kind(":memory:")
+    assert something_ends([one])
+    one.close()
+
+
+def test_classes_written_in_python_free_memory_only() -> None:
+    color = enum.Enum("color", "red")
+    objects = [Names(), Pair(1, 2), Slots(), color.red, Pair, color, ValueError(), [], Slots]
+    assert not something_ends(objects)

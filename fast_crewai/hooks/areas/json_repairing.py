@@ -5,6 +5,7 @@ Its accumulator copies the whole text for each character, and each look ahead st
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import sys
 from pathlib import Path
@@ -47,7 +48,7 @@ class Repairing:
                     steps = self._steps = Steps.of(repair)
                 except Exception:  # not what it was
                     steps = None
-                store.save()
+                atexit.register(store.save)  # not now: whatever watches files would see it
             if steps is not None and steps.are_originals():
                 try:
                     # From here on no call is deeper than json_repair's, but those in Text.

@@ -44,6 +44,7 @@ _ALIVE = (128, 1)
 # The beginning of a -shm: its version, …, the size of a page, and how many of them the -wal has.
 _INDEX, _INDEX_VERSION = struct.Struct("=I10xHI"), 3007000
 _WAL_HEAD, _FRAME_HEAD = 32, 24
+_SPARE = 1 << 26  # bytes of the disk that are left to others
 _FEW_BYTES, _STEP, _ENOUGH = 1 << 15, 1 << 16, 1 << 22  # SQLite empties a -wal of 1,000 pages
 
 _NOTHING: Any = (None,) * 6
@@ -201,6 +202,9 @@ class Connection:
         try:
             status = os.fstat(handle)
             size, more = status.st_size, max(used, _STEP)
+            system = os.fstatvfs(handle)
+            if system.f_bavail * system.f_frsize < _SPARE:
+                return
             if _place(status) == self._files[1] and size < _ENOUGH:  # type: ignore[index]
                 os.pwrite(handle, bytes(min(more, _ENOUGH - size)), size)
         finally:
