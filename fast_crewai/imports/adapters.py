@@ -6,6 +6,7 @@ from. Here it waits like the models (``schemas``): until somebody asks for anyth
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections.abc import Callable
@@ -53,7 +54,8 @@ def put_off(adapter: Any, original: Callable[..., Any]) -> Callable[..., Any]:
 def complete_all() -> None:
     """All of them are built."""
     for adapter, *_ in list(_waiting.values()):
-        _complete(adapter)
+        with contextlib.suppress(Exception):  # whoever uses it is told
+            _complete(adapter)
 
 
 def _complete(adapter: Any) -> None:

@@ -444,7 +444,7 @@ class _Watcher:
 _watcher = _Watcher()
 lazy.asked_for_all.append(force_quietly)
 _MEASURED = frozenset(name for what in PORTIONS.values() for name in proving.measured(what))
-_WATCHED = manifest.WATCHED | manifest.LIBRARIES | {*manifest.LEFT, *manifest.DEFERRED}
+_WATCHED = manifest.WATCHED | manifest.LIBRARIES | {*manifest.LEFT, *manifest.DEFERRED, watch.CLOCK}
 _LACKING = frozenset(
     {*manifest.LEFT, *(name.rpartition(".")[0] for name in manifest.DEFERRED)}
     | {manifest.BASE[0], manifest.SHELL_USER}

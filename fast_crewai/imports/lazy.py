@@ -65,6 +65,7 @@ _WATCHED = frozenset(
         "crewai.utilities.types",
         "httpx",
         "pydantic",
+        watch.CLOCK,
     }
 )
 

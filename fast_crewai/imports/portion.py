@@ -68,7 +68,7 @@ class LeftOut:
     def __post_init__(self) -> None:
         parents = (name.rpartition(".")[0] for name in self.what.deferred)
         self.lacking = frozenset({*self.what.left, *parents})
-        self.watched = self.lacking | self.what.watched | self.what.libraries
+        self.watched = self.lacking | self.what.watched | self.what.libraries | {watch.CLOCK}
 
     # --------------------------------------------------------------------------- during the import
 

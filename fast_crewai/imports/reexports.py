@@ -120,7 +120,7 @@ def code_for(module: types.ModuleType, name: str, loader: object) -> types.CodeT
     if not _made:
         for other in _outside:
             importlib.import_module(other)
-        for other in (*_outside, "pydantic"):
+        for other in (*_outside, "pydantic", watch.CLOCK):
             watch.add(_watcher, other)
         lazy.asked_for_all.append(settle_quietly)
         REEXPORTS.used()

@@ -325,7 +325,7 @@ def _watch_all() -> None:
     """Whoever replaces a name that an annotation means finds all schemas built before."""
     if not pending.number():
         return
-    for name in schema_manifest.EVALUATED:
+    for name in (*schema_manifest.EVALUATED, watch.CLOCK):
         if name in sys.modules:
             watch.add(_watcher, name)
             if not isinstance(sys.modules[name], watch.Watched):

@@ -87,6 +87,20 @@ def same(program: str, cache: Path, tmp_path: Path, after: str = "") -> str:
 
 
 CASES = {
+    "time that stands still": """
+        import datetime
+        class Fixed(datetime.datetime):
+            @classmethod
+            def now(cls, tz=None):
+                return cls(2026, 1, 1, tzinfo=tz)
+        datetime.datetime = Fixed
+        from crewai import LLM, Task
+        from crewai.memory.types import MemoryRecord
+        print(tried(lambda: MemoryRecord(content="x").content), type(datetime).__name__)
+        print(tried(lambda: Task(description="d", expected_output="e").start_time))
+        print(tried(lambda: type(LLM("gpt-4o", api_key="none")).__name__))
+        print(tried(lambda: of(__import__("openai").types.Batch)))
+    """,
     "fields of all models": """
         import importlib
         from fast_crewai.imports.schema_manifest import MODULES
