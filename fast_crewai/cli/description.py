@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import json
 import sys
+import types
 from typing import Any
 
 PACKAGES = ("crewai", "crewai_core", "crewai_files")
@@ -67,7 +68,10 @@ def _names(module: Any) -> list[tuple[str, ...]]:
     for name in sorted(n for n in dir(module) if not n.startswith("__")):
         value = getattr(module, name, None)
         what = getattr(value, "__qualname__", "") if isinstance(value, type) else ""
-        found.append((name, type(value).__name__, str(what)))
+        kind = type(value)
+        if kind.__module__ == "fast_crewai.imports.watch":  # a module, as long as it is watched
+            kind = types.ModuleType
+        found.append((name, kind.__name__, str(what)))
     return found
 
 

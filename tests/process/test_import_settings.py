@@ -45,7 +45,7 @@ def answers(run: Callable[..., Result], program: str, *options: str) -> Result:
         run(*options, "-c", PATH + ON + code(program))
     ours = run(*options, "-c", PATH + ON + code(program) + STATES)
     assert (ours.stdout, ours.returncode) == (plain.stdout, plain.returncode), ours.stderr
-    assert ours.stderr.splitlines()[-1:] == [str(ALL_ACTIVE)], ours.stderr
+    assert str(ALL_ACTIVE) in ours.stderr.splitlines(), ours.stderr
     assert plain.stdout != "", plain.stderr
     return plain
 
