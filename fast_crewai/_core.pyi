@@ -23,6 +23,7 @@ __all__ = [
     "RustToolExecutor",
     "__version__",
     "are_plain_hits",
+    "are_plain_texts",
     "cosine_similarity",
     "deserialize_messages",
     "find_triggered_in",
