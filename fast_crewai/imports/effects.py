@@ -20,7 +20,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.loggers: list[str] = []
-        self.filters: list[tuple[Any, ...]] = []
+        self.filters: list[tuple[Any, bool]] = []  # and whether behind those that were there
         self.changed: set[str] = set()  # what can't be made up for
         self._depth = 0
         self._before: tuple[set[str], list[Any], dict[str, Any]] = (set(), [], {})
@@ -41,9 +41,14 @@ class Recorder:
             return
         loggers, filters, others = self._before
         self.loggers += sorted(_loggers() - loggers)
-        self.filters += [f for f in warnings.filters if f not in filters]
+        at_end = False
+        for found in warnings.filters:
+            if found in filters:
+                at_end = True
+            else:
+                self.filters.append((found, at_end))
         now = _others()
-        self.changed |= {name for name in now if now[name] != others[name]}
+        self.changed |= {_told(name, others[name], now[name]) for name in now} - {""}
 
 
 def _loggers() -> set[str]:
@@ -56,13 +61,20 @@ def _others() -> dict[str, Any]:
         "the environment": config.environment(),
         "sys.path": list(sys.path),
         "the threads": threading.active_count(),
-        "copyreg": len(copyreg.dispatch_table),
-        "mimetypes": mimetypes.inited,
+        "copyreg": str(len(copyreg.dispatch_table)),
+        "mimetypes": str(mimetypes.inited),
         "what runs at exit": atexit._ncallbacks(),
         "sys.meta_path": len(sys.meta_path),
         "sys.path_hooks": len(sys.path_hooks),
         "the working directory": str(Path.cwd()),
     }
+
+
+def _told(name: str, before: Any, now: Any) -> str:
+    """What changed; nothing if it didn't."""
+    if before == now:
+        return ""
+    return f"{name} ({now - before:+d})" if isinstance(now, int) else name
 
 
 def is_configured(name: str) -> bool:

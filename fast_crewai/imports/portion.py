@@ -98,13 +98,13 @@ class LeftOut:
 
     def begin(self, name: str) -> None:
         """A module is about to be executed, CrewAI's or another."""
-        if self.filtering is not None and name in self.what.packages:
-            self.filtering.begin()
+        if self.filtering is not None:
+            self.filtering.begin(name)
 
     def executed(self, name: str) -> None:
         """A module has been executed, CrewAI's or another."""
-        if self.filtering is not None and name in self.what.packages:
-            self.filtering.end()
+        if self.filtering is not None:
+            self.filtering.end(name)
         if not self.pending:
             return
         for part in self.parts:

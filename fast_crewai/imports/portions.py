@@ -8,7 +8,16 @@ as without us: ``proving``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
+
+
+class Filter(NamedTuple):
+    """One of warnings: of a message, or of a library's own category ("module:category")."""
+
+    action: str
+    of: str
+    at_end: bool = False  # else it comes before the others
 
 
 class Portion(NamedTuple):
@@ -24,7 +33,9 @@ class Portion(NamedTuple):
     variables: tuple[str, ...] = ()  # of the environment, read by the import, contain these words
     unread: frozenset[str] = frozenset()  # though they contain one
     stands: frozenset[str] = frozenset()  # what models and type variables are made with
-    filters: tuple[tuple[str, str], ...] = ()  # of warnings, added by the import, see ``Filters``
+    filters: Mapping[str, tuple[Filter, ...]] = MappingProxyType(
+        {}
+    )  # what a package adds, in order
     harmless: frozenset[str] = frozenset()  # of its effects, as ``effects`` calls them
 
     def reads(self, variable: str) -> bool:
@@ -145,11 +156,32 @@ PORTIONS: dict[str, Portion] = {
         libraries=frozenset({"numpy"}),
         variables=("NUMPY", "NPY", "OPENBLAS", "GOTO", "OMP_", "MKL", "BLIS"),
         stands=frozenset({"Embeddable", "np"}),
-        filters=(
-            ("always", "numpy.exceptions:RankWarning"),
-            *(("ignore", f"numpy.{kind} size changed") for kind in ("dtype", "ufunc", "ndarray")),
-        ),
+        filters={
+            "numpy": (
+                Filter("always", "numpy.exceptions:RankWarning"),
+                Filter("ignore", "numpy.dtype size changed"),
+                Filter("ignore", "numpy.ufunc size changed"),
+                Filter("ignore", "numpy.ndarray size changed"),
+            )
+        },
         harmless=frozenset({"copyreg"}),  # how arrays' types are pickled
+    ),
+    "references": Portion(  # of JSON schemas, which may be on the web
+        left={"crewai.utilities.pydantic_schema_utils": frozenset({"jsonref"})},
+        versions={"cc65a3c6c15690245371c3bd833addd5": _V},
+        measured=("jsonref", "requests", "urllib3"),
+        libraries=frozenset({"jsonref", "requests", "urllib3"}),
+        filters={
+            "urllib3": (
+                Filter("always", "urllib3.exceptions:SecurityWarning", at_end=True),
+                Filter("default", "urllib3.exceptions:InsecurePlatformWarning", at_end=True),
+            ),
+            "requests": (
+                Filter("ignore", "urllib3.exceptions:DependencyWarning"),
+                Filter("default", "requests.exceptions:FileModeWarning", at_end=True),
+            ),
+        },
+        harmless=frozenset({"what runs at exit (+1)"}),  # where certifi's file is
     ),
     "yaml": Portion(
         left={

@@ -200,8 +200,7 @@ def _problem(found: Found, what: Portion, recorder: effects.Recorder) -> str | N
     if _digest({name: found.sources[name] for name in what.modules}) not in what.versions:
         return "CrewAI's code differs from every version that it was proven on"
     changed = sorted(recorder.changed - what.harmless)
-    filters = tuple(map(standing.described, reversed(recorder.filters)))
-    if recorder.is_open or changed or filters != what.filters:
+    if recorder.is_open or changed or not standing.are(recorder.filters, what.filters):
         changed = changed or ["the filters of warnings"]
         return f"importing it changes {', '.join(changed)}"
     if any(effects.is_configured(name) for name in recorder.loggers):

@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from fast_crewai.imports import pending
-from fast_crewai.imports.portions import Portion
+from fast_crewai.imports.portions import Filter, Portion
 
 _SIGNATURE = "__signature__"
 _ANNOTATION = ("annotation", "_original_annotation")  # of pydantic's fields
@@ -156,45 +156,77 @@ class _Signature:
         return self.real if get is None else get(self.real, instance, owner)
 
 
-class Filters:
-    """What a library would have added to those of warnings is there from now on.
+class _Category(type(Warning)):  # type: ignore[misc]
+    """A library's own category, which has no instances before the library is imported."""
 
-    ``filters`` are (action, message), or (action, "module:category") for a category of its own,
-    in the order in which they are added.
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        real = getattr(sys.modules.get(cls.__module__), cls.__name__, ())
+        return issubclass(subclass, real)
+
+
+class Filters:
+    """What libraries would have added to those of warnings is there from now on.
+
+    ``filters`` are by the package that adds them, in the order in which they are added.
     """
 
-    def __init__(self, filters: tuple[tuple[str, str], ...]) -> None:
-        self._added: dict[tuple[str, str], Any] = {}
-        for action, of in filters:
-            module, _, name = of.partition(":")
-            if name:
-                category = type(name, (Warning,), {"__module__": module})
-                warnings.simplefilter(action, category)  # type: ignore[arg-type]
-            else:
-                warnings.filterwarnings(action, message=of)  # type: ignore[arg-type]
-            self._added[action, of] = warnings.filters[0]
-        self._before: list[Any] = []
+    def __init__(self, filters: Mapping[str, tuple[Filter, ...]]) -> None:
+        self._ours: dict[str, dict[Filter, Any]] = {}  # that stand for a package's
+        self._before: dict[str, list[Any]] = {}
+        for package, added in filters.items():
+            self._ours[package] = {which: _add(which) for which in added}
 
-    def begin(self) -> None:
-        self._before = list(warnings.filters)
+    def begin(self, package: str) -> None:
+        """A package is about to be executed, perhaps by another's."""
+        if package in self._ours:
+            self._before[package] = list(warnings.filters)
 
-    def end(self) -> None:
-        """The library has added its own, before all that came since: they stand for ours."""
-        now: Any = warnings.filters
-        new = {described(found): found for found in now[: len(self._added)]}
-        others = [found for found in self._before if found not in new.values()]
-        if new.keys() != self._added.keys() or now[len(new) :] != others:
+    def end(self, package: str) -> None:
+        """The package has added its own: they belong where ours are, if they still are there."""
+        before, ours = self._before.pop(package, None), self._ours.get(package, {})
+        if before is None:
             return
-        real = [(self._added[which], found) for which, found in new.items()]
-        now[:] = [next((r for o, r in real if o is found), found) for found in self._before]
+        now: Any = warnings.filters
+        added = {which: [f for f in now if described(f, which.at_end) == which] for which in ours}
+        real = {
+            which: next((f for f in found if f is not ours[which]), None)
+            for which, found in added.items()
+        }
+        if None in real.values():
+            return  # ours stand for them as well
+        of = {id(mine): real[which] for which, mine in ours.items()}
+        others = [f for f in now if not any(f is known for known in (*before, *of.values()))]
+        for known in (before, *self._before.values()):
+            theirs = [f for f in known if id(f) not in of]
+            known[:] = [of.get(id(f), f) for f in known if of.get(id(f)) not in theirs]
+        now[:] = others + before
         warnings._filters_mutated()  # type: ignore[attr-defined]
 
 
-def described(found: Any) -> tuple[str, str]:
-    """One of ``warnings.filters``, as ``Filters`` takes it."""
+def _add(which: Filter) -> Any:
+    module, _, name = which.of.partition(":")
+    if name:
+        category = _Category(name, (Warning,), {"__module__": module})
+        warnings.simplefilter(which.action, category, append=which.at_end)  # type: ignore[arg-type]
+    else:
+        warnings.filterwarnings(which.action, message=which.of, append=which.at_end)  # type: ignore[arg-type]
+    return warnings.filters[-1 if which.at_end else 0]
+
+
+def are(found: Iterable[tuple[Any, bool]], filters: Mapping[str, tuple[Filter, ...]]) -> bool:
+    """Whether filters, as they stand, are those that the packages add, in that order."""
+    added = [which for of_package in filters.values() for which in of_package]
+    before = [which for which in reversed(added) if not which.at_end]
+    behind = [which for which in added if which.at_end]
+    return [described(*one) for one in found] == before + behind
+
+
+def described(found: Any, at_end: bool) -> Filter:
+    """One of ``warnings.filters``."""
     action, message, category, module, line = found
+    of = repr(found)
     if message is not None and (category, module, line) == (Warning, None, 0):
-        return action, message.pattern
-    if message is None and (module, line) == (None, 0):
-        return action, f"{category.__module__}:{category.__qualname__}"
-    return action, repr(found)
+        of = message.pattern
+    elif message is None and (module, line) == (None, 0):
+        of = f"{category.__module__}:{category.__qualname__}"
+    return Filter(action, of, at_end)

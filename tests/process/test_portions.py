@@ -16,11 +16,12 @@ LEFT_OUT = """
 import crewai, sys
 from fast_crewai.imports import deferred
 assert deferred.DEFERRED.state == "active", vars(deferred.DEFERRED)
-gone = {"context windows", "platform", "telemetry", "http", "drawing", "yaml"}
+gone = {"context windows", "platform", "telemetry", "http", "drawing", "references", "yaml"}
 gone |= {"numpy"} if sys.version_info < (3, 12) else set()
 assert "numpy" not in gone or "numpy" not in sys.modules
 assert {p.name for p in deferred._state.portions if p.pending} == gone, vars(deferred.DEFERRED)
-for name in ("httpx", "jwt", "yaml", "jinja2", "opentelemetry.sdk.trace", "google.protobuf",
+for name in ("httpx", "jwt", "yaml", "jinja2", "jsonref", "requests", "urllib3",
+             "opentelemetry.sdk.trace", "google.protobuf",
              "opentelemetry.exporter", "cryptography.x509", "crewai_core.platform_catalog",
              "crewai.telemetry.tracing.session", "crewai.flow.visualization.renderers.interactive"):
     assert name not in sys.modules, name
@@ -198,6 +199,90 @@ CASES = [
     import numpy
     print(*warnings.filters, sep="\n")
     """,
+    # The same of two packages, one of which imports the other, in front and at the end.
+    *(
+        f"""
+    import warnings
+    print(*warnings.filters, sep="\n")
+    warnings.filterwarnings("error", message="mine")
+    warnings.simplefilter("always", UserWarning, append=True)
+    import {first}
+    print(*warnings.filters, sep="\n")
+    import {second}, requests.exceptions, urllib3.exceptions as u
+    print(*warnings.filters, sep="\n")
+    kinds = (requests.exceptions.FileModeWarning, *vars(u).values())
+    print([any(f[2] is kind for f in warnings.filters) for kind in kinds])
+    """
+        for first, second in (
+            ("requests", "jsonref"),
+            ("urllib3", "requests"),
+            ("jsonref", "crewai"),
+        )
+    ),
+    """
+    import warnings
+    def tell():
+        from requests.exceptions import FileModeWarning
+        from urllib3.exceptions import DependencyWarning, InsecurePlatformWarning, SecurityWarning
+        for kind in (FileModeWarning, DependencyWarning, InsecurePlatformWarning, SecurityWarning):
+            for _ in range(2):
+                warnings.warn("said", kind)
+    with warnings.catch_warnings():
+        tell()
+    tell()  # with the filters that were there before
+    """,
+    """
+    import warnings
+    from urllib3.exceptions import DependencyWarning, SecurityWarning
+    warnings.simplefilter("ignore", DependencyWarning)
+    warnings.simplefilter("default", SecurityWarning, append=True)
+    warnings.simplefilter("error", Warning)
+    import requests
+    print(*warnings.filters, sep="\n")
+    """,
+    """
+    import warnings
+    warnings.resetwarnings()
+    import requests
+    print(warnings.filters)
+    """,
+    """
+    import urllib3, warnings
+    urllib3.disable_warnings()
+    import requests
+    print(warnings.filters)
+    """,
+    """
+    import crewai.utilities.pydantic_schema_utils as s
+    print(s.jsonref.__name__, names(s), s.jsonref.requests.Session)
+    """,
+    """
+    import crewai.utilities.pydantic_schema_utils as s, sys
+    person = {"type": "object", "properties": {"name": {"type": "string"}}}
+    schema = {"type": "object", "title": "Team", "$defs": {"P": person}, "required": ["lead"],
+              "properties": {"lead": {"$ref": "#/$defs/P"}, "n": {"type": "integer"}}}
+    made = s.create_model_from_schema(schema)
+    print(made.model_json_schema(), made(lead={"name": "a"}), "requests" in sys.modules)
+    """,
+    """
+    import crewai.utilities.pydantic_schema_utils as s
+    s.jsonref = "replaced"
+    import jsonref
+    print(s.jsonref, jsonref.__name__)
+    """,
+    """
+    import sys
+    sys.modules["requests"] = None
+    import crewai.utilities.pydantic_schema_utils as s
+    print(s.jsonref.requests.__name__, sys.modules["requests"])
+    """,
+    """
+    import atexit
+    atexit.register(print, "at the end")
+    import requests
+    session = requests.Session()
+    print(session.headers, requests.certs.where() == requests.utils.DEFAULT_CA_BUNDLE_PATH)
+    """,
     """
     import threading
     found = []
@@ -374,6 +459,7 @@ def test_each_is_asked_for_alone(cache: Path, tmp_path: Path) -> None:
     answer = start("-c", ON + "import crewai\n" + ask + STATE, cwd=tmp_path, env=env)
     others = ["context windows", "platform", "telemetry", "http", "drawing"]
     others += ["numpy"] if sys.version_info < (3, 12) else []
+    others += ["references"]
     assert answer.stdout == f"{others} imported since: yaml\n", answer.stderr
 
 
@@ -433,6 +519,8 @@ def test_otherwise_it_is_imported_at_once(
         ("yaml", "import atexit; atexit.register(print)", "importing it changes what runs at exit"),
         ("yaml", "import warnings; warnings.simplefilter('once')", "changes the filters of"),
         ("jinja2", "import warnings; warnings.warn('old')", "importing jinja2 warns"),
+        ("jsonref", "import atexit; atexit.register(len, ())", "what runs at exit (+2)"),
+        ("jsonref", "import warnings; warnings.simplefilter('once', append=True)", "the filters"),
         ("jinja2", "import logging; logging.getLogger('j').setLevel(10)", "configures a logger"),
     ],
 )
@@ -451,7 +539,7 @@ def test_another_library_that_does_more(
     env = environment(**QUIET, XDG_CACHE_HOME=tmp_path)
     env["PYTHONPATH"] = os.pathsep.join([str(tmp_path / "site"), env["PYTHONPATH"]])
     said = [start("-c", ON + STATE, cwd=tmp_path, env=env) for _ in range(2)]
-    name = {"yaml": "yaml", "jinja2": "drawing"}[module]
+    name = {"yaml": "yaml", "jinja2": "drawing", "jsonref": "references"}[module]
     assert f"{name} is imported at once" in said[1].stdout, said[1].stdout + said[1].stderr
     assert reason in said[1].stdout
 
