@@ -21,7 +21,8 @@ from typing import Any
 
 _SCHEMA = "__pydantic_core_schema__"
 _COMPLETE = "__pydantic_complete__"
-_BUILT = (_SCHEMA, "__pydantic_validator__", "__pydantic_serializer__")
+VALIDATOR = "__pydantic_validator__"
+_BUILT = (_SCHEMA, VALIDATOR, "__pydantic_serializer__")
 _FIELDS = "__pydantic_fields__"
 _CONFIG = "model_config"
 _READ = ("__pydantic_decorators__", "__pydantic_custom_init__", "__pydantic_post_init__")
@@ -121,10 +122,11 @@ class Pending:
         self._name = cls.__name__  # of errors
         _without[weakref.ref(cls)] = tuple(name for name in _ABSENT if name not in names)
         self._result: dict[str, dict[str, Any]] = {}
+        self.simple: Any = None  # a validator that needs no schema, for ``BaseModel.__init__``
         schema, val_ser = _kinds(mocks)
         self._stands: dict[str, Any] = {
             _SCHEMA: schema(self, _SCHEMA),
-            _BUILT[1]: val_ser(self, _BUILT[1], "validator"),
+            VALIDATOR: val_ser(self, VALIDATOR, "validator"),
             _BUILT[2]: val_ser(self, _BUILT[2], "serializer"),
         }
 
@@ -354,12 +356,17 @@ _known: dict[Any, tuple[type, type]] = {}
 
 
 def _make_kinds(mocks: Any) -> tuple[type, type]:
+    making = sys.modules["pydantic.main"].BaseModel.__init__.__code__
+
     def get(self: Any, instance: object, owner: type) -> Any:
         pending: Pending = self.pending
         if pending.is_mine():
             return _next(pending, self.name, owner)
         if _importing == threading.get_ident() and _is_rebuild(mocks):
             return None  # whatever isn't pydantic's own stand-in is deleted
+        simple = pending.simple if self.name == VALIDATOR else None
+        if simple is not None and sys._getframe(1).f_code is making:
+            return simple
         return pending.value(self.name)
 
     class PendingCoreSchema(mocks.MockCoreSchema):  # type: ignore[misc]

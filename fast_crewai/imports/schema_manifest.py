@@ -20,6 +20,9 @@ CORES = ("2.41.5",)  # pydantic_core, a version for each of pydantic's
 # (by their definition) or "again" (by ``model_rebuild``).
 AT_ONCE: frozenset[str] = frozenset()
 
+# Classes that functions define which CrewAI's statements call; nothing of the function's is needed.
+LOCAL = frozenset({"Flow.__class_getitem__.<locals>._FlowGeneric"})
+
 # Where annotations are looked up when a schema is built.
 EVALUATED = (
     "crewai.a2a.config",

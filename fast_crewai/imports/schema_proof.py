@@ -113,6 +113,7 @@ def _environment(folder: Path, pydantic: Path) -> Iterator[Any]:
     yield from (sys.version, sys.prefix, sys.implementation.cache_tag, fast_crewai.__version__)
     for name in (
         "fields",
+        "flow_methods",
         "pending",
         "schemas",
         "schema_proof",

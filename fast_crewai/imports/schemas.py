@@ -22,6 +22,7 @@ from typing import Any
 from fast_crewai.imports import (
     adapters,
     fields,
+    flow_methods,
     journal,
     pending,
     schema_manifest,
@@ -113,7 +114,9 @@ class _Import:
 
     def _is_crewais(self, cls: Any) -> bool:
         """Whether a statement of CrewAI's modules defines or rebuilds the class."""
-        if threading.get_ident() != self.thread or "<locals>" in cls.__qualname__:
+        if threading.get_ident() != self.thread:
+            return False
+        if "<locals>" in cls.__qualname__ and cls.__qualname__ not in schema_manifest.LOCAL:
             return False
         frame: types.FrameType | None = sys._getframe(3)
         for _ in range(_FRAMES):
@@ -147,6 +150,7 @@ class _Import:
         mocks = sys.modules[schema_proof.MOCKS]
         build = _builder(construction, cls, config, resolver)
         waiting = pending.Pending(cls, build, mocks, occasion.endswith(_AGAIN))
+        waiting.simple = flow_methods.validator(cls, waiting)
         waiting.stand()
         cls.__signature__ = construction.LazyClassAttribute(
             "__signature__",

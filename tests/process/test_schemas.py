@@ -114,6 +114,71 @@ CASES = {
                     print(held, sorted(held.__class_vars__), [*held.__private_attributes__])
                     print([(n, slots(f)) for n, f in held.__pydantic_fields__.items()])
     """,
+    "methods of flows": """
+        from crewai.agents.agent_executor import AgentExecutor
+        from crewai.flow.conversational_mixin import _ConversationalMixin
+        from crewai.flow.flow_definition import FlowCodeActionDefinition, FlowMethodDefinition
+        def slots(made):
+            values = [getattr(made, n) for n in BaseModel.__slots__]
+            return [sorted(value) if type(value) is set else value for value in values]
+        def told(made):
+            fields = [type(v) for v in vars(made).values()]
+            return slots(made), slots(made.do), fields, repr(made)
+
+        for flow in (AgentExecutor, _ConversationalMixin):
+            for name, method in vars(flow).items():
+                made = getattr(method, "__flow_method_definition__", None)
+                if made is not None:
+                    print(name, told(made))
+        do = FlowCodeActionDefinition(ref="a:b")
+        for more in ({}, {"start": True}, {"start": 1}, {"listen": "x", "router": True}, {"no": 1},
+                     {"emit": ["y"]}, {"emit": "y"}, {"emit": ["y", 1]}, {"listen": {1: 2}},
+                     {"listen": {"or": ["x"]}}, {"router": "yes"}, {"description": "d"}):
+            print(tried(lambda: told(FlowMethodDefinition(do=do, **more))))
+        given = {"or": ["x"]}, ["y"]
+        made = FlowMethodDefinition(do=do, listen=given[0], emit=given[1])
+        print(made.do is do, [made.listen is given[0], made.emit is given[1]])
+        print(made.listen["or"] is given[0]["or"], made == FlowMethodDefinition(do=do, emit=["y"]))
+        print(pickle.loads(pickle.dumps(made)) == made, copy.deepcopy(made), made.model_dump_json())
+        print(made.model_copy(update={"router": True}), of(FlowMethodDefinition))
+        class Mine(FlowMethodDefinition):
+            mine: int = 1
+        print(told(Mine(do=do, start=True)), tried(lambda: Mine(do=do, mine="x")))
+        print(tried(lambda: told(FlowMethodDefinition(do={"call": "code", "ref": "a:b"}))))
+    """,
+    "methods of a user's flow": """
+        from crewai.flow import Flow, and_, listen, or_, router, start
+        class Mine(Flow):
+            @start()
+            def first(self): return 1
+            @router(first)
+            def way(self): return "left"
+            @listen(or_("left", "right"))
+            def second(self): return 2
+            @listen(and_(first, second))
+            def third(self): return 3
+        for name, method in vars(Mine).items():
+            print(name, getattr(method, "__flow_method_definition__", None))
+        print(Mine(suppress_flow_events=True).kickoff(), of(Mine))
+    """,
+    "a method's class that is changed": """
+        from crewai.flow import flow_definition as module
+        do = module.FlowCodeActionDefinition(ref="a:b")
+        module.FlowMethodDefinition.model_fields["router"].default = 5
+        print(module.FlowMethodDefinition(do=do).router)
+        module.FlowMethodDefinition.model_rebuild(force=True)
+        print(module.FlowMethodDefinition(do=do).router)
+    """,
+    "generic flows": """
+        from crewai.agents.agent_executor import AgentExecutor
+        from crewai.flow import Flow
+        for flow in AgentExecutor.__mro__:
+            if issubclass(flow, Flow):
+                print(flow, flow.__name__, of(flow), tried(lambda: flow(memory=3)))
+                print(flow.__pydantic_core_schema__.get("schema_ref"))
+                print(flow is AgentExecutor or sorted(vars(flow)))
+                print(tried(lambda: flow.model_json_schema()))
+    """,
     "attributes": "print(of(TaskOutput), of(CrewOutput), of(TaskFailedEvent), of(crewai.Crew))",
     "attributes of instances": """
         made = output()
