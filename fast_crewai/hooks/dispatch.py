@@ -111,8 +111,9 @@ class Dispatcher:
             "_fc_guard": types.CellType(None),
             **{name: types.CellType(None) for name in self._names.values()},
         }
+        spelled, checks = _parameters(plain), self._checks(plain)
         self._codes = {
-            active: _compile(plain, template, list(self._cells), self._checks(plain))
+            active: _compile(plain, spelled, template, list(self._cells), checks)
             for active, template in ((True, _FAST), (False, _INERT))
         }
         code = self._codes[False]
@@ -222,9 +223,13 @@ def _inherited(site: Site) -> Callable[..., Any]:
 
 
 def _compile(
-    plain: types.FunctionType, template: str, cells: list[str], checks: str
+    plain: types.FunctionType,
+    spelled: tuple[str, str, str],
+    template: str,
+    cells: list[str],
+    checks: str,
 ) -> types.CodeType:
-    parameters, arguments, call = _parameters(plain)
+    parameters, arguments, call = spelled
     code = plain.__code__
     waits = inspect.iscoroutinefunction(plain)
     text = template.format(

@@ -32,7 +32,7 @@ from fast_crewai.imports import (
 from fast_crewai.imports.feature import WAITING
 from fast_crewai.imports.portions import PORTIONS, Portion
 
-_MAKERS = ("leaving", "manifest", "portions", "effects", "proving", "settings")
+_MAKERS = ("leaving", "manifest", "portions", "effects", "proving", "settings", "standing")
 ADOPT = "__fast_crewai_adopt__"
 
 
@@ -51,11 +51,10 @@ class Found:
 def look(folder: Path) -> Found:
     """What is known about the CrewAI in that folder. Raises OSError."""
     found = Found()
-    found.problem = _unsuitable() or _read(folder, found) or _locate(found)
+    found.problem = _unsuitable() or _locate(folder, found)
     if found.problem is None:
         found.stored = store.read(found.mark)
-        if found.stored is not None:
-            found.problem = found.stored["problem"]
+        found.problem = _read(found) if found.stored is None else found.stored["problem"]
     return found
 
 
@@ -77,14 +76,10 @@ def _unsuitable() -> str | None:
     return None
 
 
-def _read(folder: Path, found: Found) -> str | None:
+def _read(found: Found) -> str | None:
     """CrewAI's files, which must be those of a proven version."""
-    portions = {name for what in PORTIONS.values() for name in what.modules}
-    for name in (*manifest.MODULES, *sorted(portions)):
-        path = folder.parent.joinpath(*name.split("."))
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        found.files[name] = path
-        missing = name in portions and not path.is_file()  # of another version
+    for name, path in found.files.items():
+        missing = name not in manifest.MODULES and not path.is_file()  # of another version
         found.sources[name] = b"" if missing else path.read_bytes()
     if _digest({name: found.sources[name] for name in manifest.MODULES}) not in manifest.VERSIONS:
         return "CrewAI's code differs from every version that it was proven on"
@@ -98,8 +93,12 @@ def _digest(sources: Mapping[str, bytes]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _locate(found: Found) -> str | None:
-    """Where the others' packages are, and the name of what is stored about all that."""
+def _locate(folder: Path, found: Found) -> str | None:
+    """Where the files and the others' packages are, and the name of what is stored about them."""
+    modules = {name for what in PORTIONS.values() for name in what.modules}
+    for name in (*manifest.MODULES, *sorted(modules)):
+        path = folder.parent.joinpath(*name.split("."))
+        found.files[name] = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     portions = {name for what in PORTIONS.values() for name in what.packages}
     libraries = sorted({name.partition(".")[0] for name in manifest.LIBRARIES} | portions)
     for name in libraries:
@@ -110,24 +109,24 @@ def _locate(found: Found) -> str | None:
     package, *rest = manifest.SHELL[0].split(".")
     path = Path(str(found.specs[package].origin)).parent.joinpath(*rest).with_suffix(".py")
     found.files[manifest.SHELL[0]] = path
-    found.sources[manifest.SHELL[0]] = path.read_bytes()
     cache = config.cache_folder()
     if cache is None:
         return "there is no cache folder"
-    key = f"{_digest(found.sources)} {[*_environment(found.specs)]}"
+    key = repr([*_environment(found)])
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
     found.mark = cache / "deferred" / name
     return None
 
 
-def _environment(specs: Mapping[str, ModuleSpec]) -> Iterator[Any]:
-    """What the stored code depends on, apart from the files that it was made from."""
+def _environment(found: Found) -> Iterator[Any]:
+    """What the stored code depends on."""
     yield from (compiler(), sys.prefix, fast_crewai.__version__)
     for name in _MAKERS:  # while developing
-        stat = (Path(__file__).parent / f"{name}.py").stat()
-        yield stat.st_mtime_ns, stat.st_size
+        yield _state(Path(__file__).parent / f"{name}.py")
+    for path in found.files.values():
+        yield str(path), _state(path)
     folders = set()
-    for name, spec in specs.items():
+    for name, spec in found.specs.items():
         places = [spec.origin] if spec.has_location else [*(spec.submodule_search_locations or ())]
         yield name, places
         for place in map(Path, filter(None, places)):
@@ -135,6 +134,15 @@ def _environment(specs: Mapping[str, ModuleSpec]) -> Iterator[Any]:
             yield place.stat().st_mtime_ns
     for folder in sorted(folders):  # changes with whatever is installed or removed
         yield str(folder), folder.stat().st_mtime_ns
+
+
+def _state(file: Path) -> tuple[int, int, int]:
+    """Changes when the file does, also if it gets an older time: as Python's own, and stricter."""
+    try:
+        stat = file.stat()
+    except FileNotFoundError:
+        return 0, 0, 0
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
 
 
 # ------------------------------------------------------------------------------ on a first run
