@@ -22,6 +22,7 @@ __all__ = [
     "RustTaskExecutor",
     "RustToolExecutor",
     "__version__",
+    "answer_of",
     "are_plain_hits",
     "are_plain_texts",
     "cosine_similarity",
@@ -327,6 +328,15 @@ class RustSQLiteWrapper:
 
     @property
     def implementation(self) -> Literal["rust"]: ...
+
+def answer_of(
+    ask: Callable[[], Any], loops: tuple[Callable[[], Any], Callable[[Any], None]], seconds: float
+) -> Any:
+    """The result of the future that `ask()` makes for the running event loop, for which an object
+    that waits for nothing else stands meanwhile; its exception is raised. `ask` is native code
+    that works in another thread. `loops`: asyncio's `_get_running_loop` and `_set_running_loop`.
+
+    Raises Declined if `ask` takes another loop, or there is no result after so many seconds."""
 
 def are_plain_hits(hits: list[Any], kind: type, atoms: frozenset[Any]) -> bool:
     """Whether all are tuples of a `kind` (a record of memory) and a float, or dicts of lists of

@@ -43,6 +43,8 @@ mod _core {
     #[pymodule_export]
     use crate::json::write::json_text;
     #[pymodule_export]
+    use crate::memory::answer::answer_of;
+    #[pymodule_export]
     use crate::memory::python::{MemoryMirror, cosine_similarity};
     #[pymodule_export]
     use crate::memory::records::{MemoryRecords, are_plain_hits};

@@ -5,6 +5,7 @@
 
 use super::kept::Kept;
 use super::mirror::{Row, Rows, Text};
+use super::paused::Paused;
 use super::texts::is_time;
 use crate::errors::{Result, declined, guarded};
 use crate::live::{generic_getattr, utf8};
@@ -315,27 +316,4 @@ fn set(
         return Err(PyErr::fetch(record.py()).into());
     }
     Ok(())
-}
-
-/// No collection until this is dropped. Nobody can see it: the GIL is kept, no Python code runs.
-struct Paused<'py> {
-    _py: Python<'py>,
-    was_on: bool,
-}
-
-impl<'py> Paused<'py> {
-    fn new(py: Python<'py>) -> Self {
-        // SAFETY: the GIL is held.
-        let was_on = unsafe { ffi::PyGC_Disable() != 0 };
-        Paused { _py: py, was_on }
-    }
-}
-
-impl Drop for Paused<'_> {
-    fn drop(&mut self) {
-        if self.was_on {
-            // SAFETY: the GIL is held, as `_py` shows.
-            unsafe { ffi::PyGC_Enable() };
-        }
-    }
 }
