@@ -2,6 +2,8 @@
 
 #[cfg(feature = "python")]
 pub mod answer;
+#[cfg(feature = "python")]
+pub mod apart;
 pub mod distance;
 #[cfg(feature = "python")]
 mod kept;
@@ -9,6 +11,8 @@ mod listing;
 pub mod mirror;
 #[cfg(feature = "python")]
 mod paused;
+#[cfg(feature = "python")]
+pub mod plain;
 #[cfg(feature = "python")]
 pub mod python;
 #[cfg(feature = "python")]

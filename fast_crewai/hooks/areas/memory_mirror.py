@@ -26,7 +26,8 @@ _TEXTS = (*COLUMNS[:5], "created_at", "last_accessed", "source")
 _SMALL = 20_000  # rows that are loaded for the first search
 _FIRST, _AGAIN = 3, 6  # searches that pay for a load: the first one of a larger table; another one
 _PER_ROW = 1024  # bytes of texts and structures, taken to be
-_FLOATS = 1 << 19  # numbers that MemoryMirror keeps as Python's, too
+_FLOATS = 1 << 19  # numbers that MemoryMirror keeps as Python's, too,
+_AS_FLOATS = 64  # and a row's texts and times, which take as much as so many
 _NOTES = 64
 _OTHERWISE = range(8, 17)  # lengths for which Lance adds in another order
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
@@ -107,12 +108,13 @@ class Table:
         *,
         shown_to: tuple[bool, str | None] = (True, None),
         naive: bool = False,
+        apart: bool = False,
     ) -> list[list[tuple[Any, float]]]:
         """MemoryMirror.recall at the version that the storage's handle reads; ``shown_to`` says
         whether private records are, all of them, or those of a source. Raises Declined."""
         with self._lock:  # so that no search sees a part of what is being followed
             native = self.current(storage, queries[0], len(queries) * len(prefixes))
-            return native.recall(queries, prefixes, limit, records, *shown_to, naive)
+            return native.recall(queries, prefixes, limit, records, *shown_to, naive, apart)
 
     def current(self, storage: Any, query: list[float], searches: int) -> MemoryMirror:
         """The table as the handle reads it now. Raises Declined if it isn't, or won't be, here."""
@@ -321,7 +323,7 @@ class Table:
 
 
 def _bytes(rows: int, dim: int) -> int:
-    return rows * (dim * 4 + _PER_ROW) + min(rows * dim, _FLOATS) * 32
+    return rows * (dim * 4 + _PER_ROW) + min(rows * (dim + _AS_FLOATS), _FLOATS) * 32
 
 
 def _taken(handle: Any, added: dict[str, int]) -> list[Any]:
