@@ -47,9 +47,9 @@ mod _core {
     #[pymodule_export]
     use crate::memory::apart::track_records;
     #[pymodule_export]
-    use crate::memory::python::{MemoryMirror, cosine_similarity};
-    #[pymodule_export]
     use crate::memory::plain::are_plain_hits;
+    #[pymodule_export]
+    use crate::memory::python::{MemoryMirror, cosine_similarity};
     #[pymodule_export]
     use crate::memory::records::MemoryRecords;
     #[pymodule_export]

@@ -24,7 +24,10 @@ pub fn track_records(py: Python<'_>, records: &Bound<'_, PyList>) -> Result<()> 
     guarded(|| {
         for record in records.iter() {
             track(&record);
-            track(&generic_getattr(&record, intern!(py, "__pydantic_fields_set__"))?);
+            track(&generic_getattr(
+                &record,
+                intern!(py, "__pydantic_fields_set__"),
+            )?);
             let values = generic_getattr(&record, intern!(py, "__dict__"))?;
             track(&values);
             if let Ok(values) = values.cast_exact::<PyDict>() {

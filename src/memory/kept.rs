@@ -237,6 +237,12 @@ impl Kept {
 /// Numbers' worth of a row's characters.
 fn length(row: &Row) -> usize {
     let texts = [&row.id, &row.content, &row.scope, &row.source];
-    let bytes = texts.map(|text| if text.is_ascii() { text.len() } else { 4 * text.len() });
+    let bytes = texts.map(|text| {
+        if text.is_ascii() {
+            text.len()
+        } else {
+            4 * text.len()
+        }
+    });
     bytes.iter().sum::<usize>() / 32
 }
