@@ -170,9 +170,8 @@ class Table:
                 return
             change = _change(what, arguments, options)
             after = self._version + len(self._notes) + 1
-            if change is None or len(self._notes) >= _NOTES:
-                self._drop()
-            elif self._tables.version_of(handle) != after:
+            version_of = self._tables.version_of
+            if change is None or len(self._notes) >= _NOTES or version_of(handle) != after:
                 self._drop()
             else:
                 self._notes.append(change)
