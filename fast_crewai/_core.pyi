@@ -22,6 +22,7 @@ __all__ = [
     "RustTaskExecutor",
     "RustToolExecutor",
     "__version__",
+    "answer_of",
     "are_plain_hits",
     "are_plain_texts",
     "cosine_similarity",
@@ -44,6 +45,7 @@ __all__ = [
     "text_of_jsonb",
     "to_serializable",
     "track_again",
+    "track_records",
 ]
 __version__: Final[str]
 """Version of the crate."""
@@ -182,6 +184,10 @@ def gather_schemas(schema: Any, definitions: Any) -> tuple[dict[str, Any], list[
     reference → the one schema with it, or None; and schemas with a discriminator to be applied.
 
     Raises Declined for schemas of more than 150 levels and those that pydantic would refuse."""
+
+def track_records(records: list[Any], /) -> None:
+    """Python's collector looks at these records of memory, which `MemoryMirror.recall` has left
+    `apart`, as it does at all others."""
 
 def track_again(objects: list[object], /) -> None:
     """Objects that the garbage collector keeps apart (`gc.freeze`) become young again."""
@@ -328,6 +334,15 @@ class RustSQLiteWrapper:
     @property
     def implementation(self) -> Literal["rust"]: ...
 
+def answer_of(
+    ask: Callable[[], Any], loops: tuple[Callable[[], Any], Callable[[Any], None]], seconds: float
+) -> Any:
+    """The result of the future that `ask()` makes for the running event loop, for which an object
+    that waits for nothing else stands meanwhile; its exception is raised. `ask` is native code
+    that works in another thread. `loops`: asyncio's `_get_running_loop` and `_set_running_loop`.
+
+    Raises Declined if `ask` takes another loop, or there is no result after so many seconds."""
+
 def are_plain_hits(hits: list[Any], kind: type, atoms: frozenset[Any]) -> bool:
     """Whether all are tuples of a `kind` (a record of memory) and a float, or dicts of lists of
     these and of atoms; and the records hold values of the types in `atoms`, and flat lists and
@@ -449,9 +464,11 @@ class MemoryMirror:
         everything: bool,
         source: str | None,
         naive: bool,
+        apart: bool = False,
     ) -> list[list[tuple[Any, float]]]:
         """For each query and prefix, as `search`, records of their own and scores: those that
-        aren't private, `everything`, or those of this source, too.
+        aren't private, `everything`, or those of this source, too. `apart` ones aren't tracked by
+        Python's collector until `track_records` is given them.
 
         Raises Declined as `search`, if two of the `size` nearest, or the next one, are equally
         near, if a row is no record, or if `naive` and a row was made at a time with a zone."""

@@ -43,9 +43,15 @@ mod _core {
     #[pymodule_export]
     use crate::json::write::json_text;
     #[pymodule_export]
+    use crate::memory::answer::answer_of;
+    #[pymodule_export]
+    use crate::memory::apart::track_records;
+    #[pymodule_export]
+    use crate::memory::plain::are_plain_hits;
+    #[pymodule_export]
     use crate::memory::python::{MemoryMirror, cosine_similarity};
     #[pymodule_export]
-    use crate::memory::records::{MemoryRecords, are_plain_hits};
+    use crate::memory::records::MemoryRecords;
     #[pymodule_export]
     use crate::message::python::{AgentMessage, deserialize_messages, serialize_messages};
     #[pymodule_export]

@@ -1,5 +1,6 @@
 //! Python edge of the memory functions.
 
+use super::apart::leave_alone;
 use super::kept::Kept;
 use super::mirror::{Found, Mirror, Row, Rows, Text};
 use super::records::MemoryRecords;
@@ -163,7 +164,7 @@ impl MemoryMirror {
             };
             let all: Vec<usize> = (0..rows.rows.len()).collect();
             let made = |made| Ok(PyList::new(py, made)?);
-            records.make(py, &self.kept, &rows, &all, false, made)
+            records.make(py, &self.kept, &rows, &all, false, false, made)
         })
     }
 
@@ -184,7 +185,11 @@ impl MemoryMirror {
         })
     }
 
-    /// `search`, with records and scores: those that aren't private, or all, or of this source
+    /// `search`, with records and scores: those that aren't private, or all, or of this source;
+    /// `apart`: the collector doesn't look at them (`track_records`)
+    #[pyo3(signature = (
+        queries, prefixes, size, records, everything, source, naive, apart=false
+    ))]
     #[allow(clippy::too_many_arguments)]
     fn recall<'py>(
         &self,
@@ -196,6 +201,7 @@ impl MemoryMirror {
         everything: bool,
         source: Option<String>,
         naive: bool,
+        apart: bool,
     ) -> Result<Bound<'py, PyList>> {
         guarded(|| {
             let found = self.find(py, queries, prefixes, size.saturating_add(1))?;
@@ -232,12 +238,18 @@ impl MemoryMirror {
                 let tasks = PyList::empty(py);
                 for scores in shown.drain(..) {
                     let pairs = records.by_ref().take(scores.len()).zip(scores);
-                    let pairs = pairs.map(|pair| Ok(pair.into_pyobject(py)?));
+                    let pairs = pairs.map(|pair| {
+                        let pair = pair.into_pyobject(py)?;
+                        if apart {
+                            leave_alone(&pair);
+                        }
+                        Ok(pair)
+                    });
                     tasks.append(PyList::new(py, pairs.collect::<Result<Vec<_>>>()?)?)?;
                 }
                 Ok(tasks)
             };
-            records.make(py, &self.kept, &found.rows, &places, naive, tasks)
+            records.make(py, &self.kept, &found.rows, &places, naive, apart, tasks)
         })
     }
 }
@@ -267,12 +279,12 @@ impl MemoryMirror {
     }
 
     fn tuples<'py>(&self, py: Python<'py>, rows: &Rows) -> Result<Bound<'py, PyList>> {
-        let all: Vec<usize> = (0..rows.rows.len()).collect();
-        let vectors = self.kept.lists(py, rows, &all)?;
+        let mut known = self.kept.look_up(py, rows)?;
         let found = PyList::empty(py);
-        for ((_, row, _), vector) in rows.rows.iter().zip(vectors) {
-            found.append(as_tuple(py, row, vector)?)?;
+        for (place, (_, row, _)) in rows.rows.iter().enumerate() {
+            found.append(as_tuple(py, row, known.list(py, place)?)?)?;
         }
+        known.keep();
         Ok(found)
     }
 }

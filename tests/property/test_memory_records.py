@@ -7,16 +7,20 @@ import pickle
 import random
 import shutil
 import sys
+import weakref
 from unittest.mock import patch
 
 import pytest
+from crewai.llms.base_llm import BaseLLM
 from crewai.memory import recall_flow
 from crewai.memory.recall_flow import RecallFlow
 from crewai.memory.storage.lancedb_storage import LanceDBStorage
 from crewai.memory.types import MemoryMatch, MemoryRecord
+from crewai.memory.unified_memory import Memory
 from pydantic import BaseModel
 from strategies import memories
 
+import fast_crewai
 from fast_crewai._core import are_plain_hits
 from fast_crewai.hooks.areas.memory_flow_state import _Memories
 from fast_crewai.hooks.areas.memory_records import Records
@@ -350,3 +354,142 @@ def test_times_are_of_the_class_that_stands_for_datetime(storage):
         kinds = {type(record.created_at) for record, _ in found(storage)}
         plain = found(storage, LanceDBStorage.search.__wrapped__)
     assert kinds == {type(record.created_at) for record, _ in plain} == {memories.Frozen}
+
+
+class Silent(BaseLLM):
+    def call(self, *_, **__):
+        return ""
+
+
+def answered(storage, **options):
+    """A deep recall as a whole, and its flow."""
+    flows = []
+    init = RecallFlow.__init__
+
+    def noticed(self, **values):
+        init(self, **values)
+        flows.append(self)
+
+    memory = Memory(
+        storage=storage,
+        llm=Silent(model="none"),
+        embedder=lambda texts: [memories.vector(2, 0) for _ in texts],
+        exploration_budget=0,
+        read_only=True,
+    )
+    with patch.object(RecallFlow, "__init__", noticed):
+        return memory.recall("q", limit=5, include_private=True, **options), flows[0]
+
+
+def are_tracked(record):
+    own = (record, vars(record), record.embedding, record.categories, record.model_fields_set)
+    return [gc.is_tracked(part) for part in own]
+
+
+def test_the_collector_looks_at_what_is_answered(storage, routes):
+    before = routes["memory.matches"].tally.calls, routes["memory.deep-recall"].tally.fallbacks
+    ours, flow = answered(storage)
+    assert routes["memory.matches"].tally.calls > before[0]
+    assert routes["memory.deep-recall"].tally.fallbacks == before[1]
+    with fast_crewai.disabled():
+        theirs, _ = answered(storage)
+    assert [m.record.id for m in ours] == [m.record.id for m in theirs]
+    assert len(ours) == 5
+    for mine, its in zip(ours, theirs, strict=True):
+        for one, other in zip(parts(mine.record), parts(its.record), strict=True):
+            assert gc.is_tracked(one) == gc.is_tracked(other)
+    kept = {id(match.record) for match in ours}
+    found = [r for f in flow.state.chunk_findings for r, _ in f["results"]]
+    assert kept <= {id(record) for record in found}
+    apart = [record for record in found if id(record) not in kept]
+    assert apart and not any(any(are_tracked(record)) for record in apart)
+
+
+def test_records_apart_go_with_their_flow(storage):
+    ours, flow = answered(storage)
+    found = [weakref.ref(r) for f in flow.state.chunk_findings for r, _ in f["results"]]
+    kept = {id(match.record) for match in ours}
+    gc.collect()
+    assert all(record() is not None for record in found)
+    del flow
+    gc.collect()
+    assert {id(record()) for record in found if record() is not None} == kept
+    for match in ours:  # and a cycle through one that was answered is found
+        match.record.categories.append(match.record)
+        match.record.embedding.append(match.record)
+    del match, ours
+    gc.collect()
+    assert not any(record() for record in found)
+
+
+def test_records_are_apart_only_where_the_last_step_is_ours(storage, routes):
+    def tracked(flow):
+        flow.state.query_embeddings = [("q", memories.vector(2, 0))]
+        flow.state.candidate_scopes, flow.state.limit = ["/a", "/"], 5
+        found = [r for f in flow._do_search() for r, _ in f["results"]]
+        assert found
+        return {any(are_tracked(record)) for record in found}
+
+    class Mine(RecallFlow):
+        pass
+
+    options = {"storage": storage, "llm": None, "embedder": None}
+    assert tracked(RecallFlow(**options)) == {False}
+    assert tracked(Mine(**options)) == {True}
+    with patch.object(RecallFlow, "synthesize_results", lambda self: []):
+        assert tracked(RecallFlow(**options)) == {True}
+    with fast_crewai.disabled():
+        assert tracked(RecallFlow(**options)) == {True}
+    assert tracked(RecallFlow(**options)) == {False}
+
+
+def test_a_match_of_another_kind_has_a_record_that_is_tracked(storage):
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.chunk_findings = findings(storage)
+    flow.state.limit = 3
+    seen = []
+
+    def made(**values):
+        seen.append(values["record"])
+        return MemoryMatch(**values)
+
+    with patch.object(recall_flow, "MemoryMatch", made):
+        flow.synthesize_results()
+    assert len(seen) > 10
+    assert all(all(are_tracked(record)) for record in seen)
+
+
+def test_what_is_kept_of_a_row_follows_its_touches(storage, routes):
+    """The time of access is all of a kept row that may change while it is in RAM."""
+    plain = LanceDBStorage.search.__wrapped__
+    native = None
+    before = routes["memory.search"].tally.fallbacks
+    for number in range(6):
+        expected = memories.outcome(found, storage, plain)
+        assert memories.outcome(found, storage) == expected
+        assert memories.outcome(found, storage) == expected
+        assert memories.outcome(storage.list_records) == memories.outcome(
+            LanceDBStorage.list_records.__wrapped__, storage
+        )
+        native = native or TABLES.of(storage)._native
+        storage.touch_records([f"id{n}" for n in range(number, 20, 3)])
+    assert TABLES.of(storage)._native is native
+    assert routes["memory.search"].tally.fallbacks == before
+
+
+@pytest.mark.parametrize("content", ["short", "é" * 3000, "x" * 200_000])
+def test_what_there_is_no_room_for(storage, content):
+    """Rows that say so much that not all, or none, of them are kept."""
+    rng = random.Random(8)
+    made = [memories.record(rng, 100 + n, storage._vector_dim) for n in range(60)]
+    for n, record in enumerate(made):
+        record.content = f"{n} {content}"
+        record.metadata = {"k": n} if n % 2 else {"k": [n]}
+    storage.save(made)
+    plain = LanceDBStorage.list_records.__wrapped__
+    for limit in (3, 80, 3, 80):
+        one = memories.outcome(storage.list_records, None, limit)
+        assert one == memories.outcome(plain, storage, None, limit)
+        assert memories.outcome(found, storage) == memories.outcome(
+            found, storage, LanceDBStorage.search.__wrapped__
+        )

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from fast_crewai._core import track_records
 from fast_crewai.hooks.areas.recompile import recompiled
+from fast_crewai.hooks.dispatch import is_active
 from fast_crewai.hooks.route import Site
 
 _MATCH = "MemoryMatch(record=record, score=composite, match_reasons=reasons)"
@@ -43,6 +45,8 @@ class Matches:
             and self._is_as_known()
         ):
             return record, score, reasons.copy()  # as pydantic does: a patched score may reuse it
+        if type(record) is self._record:
+            track_records([record])
         return self._module["MemoryMatch"](record=record, score=score, match_reasons=reasons)
 
     def sort(self, matches: list[Any], limit: Any) -> None:
@@ -50,9 +54,11 @@ class Matches:
         matches.sort(key=_score, reverse=True)
         kept = slice(limit) if type(limit) is int else slice(None)
         match = self._module["MemoryMatch"]
+        first = matches[kept]
+        track_records([m[0] for m in first if type(m) is tuple])
         matches[kept] = [
             match(record=m[0], score=m[1], match_reasons=m[2]) if type(m) is tuple else m
-            for m in matches[kept]
+            for m in first
         ]
 
     def _is_as_known(self) -> bool:
@@ -102,6 +108,13 @@ def _is_plain(model: Any) -> bool:
 
 def _score(match: Any) -> Any:
     return match[1] if type(match) is tuple else match.score
+
+
+def tracks_what_it_answers(flow: Any) -> bool:
+    """Whether a flow's last step is ours: then its searches may find records that are apart."""
+    name = "synthesize_results"
+    method = vars(type(flow)).get(name)
+    return name not in vars(flow) and is_active(getattr(method, "_meth", None))
 
 
 def synthesize_results(site: Site) -> Callable[..., Any]:

@@ -20,12 +20,14 @@ from fast_crewai import config
 from fast_crewai._core import Declined, MemoryMirror, MemoryRecords
 from fast_crewai.hooks.areas import memory_room
 from fast_crewai.hooks.areas.memory_records import COLUMNS
+from fast_crewai.hooks.areas.memory_version import Versions
 
 _TEXTS = (*COLUMNS[:5], "created_at", "last_accessed", "source")
 _SMALL = 20_000  # rows that are loaded for the first search
 _FIRST, _AGAIN = 3, 6  # searches that pay for a load: the first one of a larger table; another one
 _PER_ROW = 1024  # bytes of texts and structures, taken to be
-_FLOATS = 1 << 19  # numbers that MemoryMirror keeps as Python's, too
+_FLOATS = 1 << 19  # numbers that MemoryMirror keeps as Python's, too,
+_AS_FLOATS = 64  # and a row's texts and times, which take as much as so many
 _NOTES = 64
 _OTHERWISE = range(8, 17)  # lengths for which Lance adds in another order
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
@@ -38,6 +40,13 @@ class Tables:
         self._lock = threading.Lock()
         self._tables: weakref.WeakKeyDictionary[Any, Table] = weakref.WeakKeyDictionary()
         self._pressure = memory_room.Pressure()
+        self._versions: Versions | None = None
+
+    def version_of(self, handle: Any) -> Any:
+        """The version that a handle of LanceDB's reads."""
+        if self._versions is None:
+            self._versions = Versions()
+        return self._versions.of(handle)
 
     def of(self, storage: Any) -> Table:
         found = self._tables.get(storage)
@@ -99,18 +108,19 @@ class Table:
         *,
         shown_to: tuple[bool, str | None] = (True, None),
         naive: bool = False,
+        apart: bool = False,
     ) -> list[list[tuple[Any, float]]]:
         """MemoryMirror.recall at the version that the storage's handle reads; ``shown_to`` says
         whether private records are, all of them, or those of a source. Raises Declined."""
         with self._lock:  # so that no search sees a part of what is being followed
             native = self.current(storage, queries[0], len(queries) * len(prefixes))
-            return native.recall(queries, prefixes, limit, records, *shown_to, naive)
+            return native.recall(queries, prefixes, limit, records, *shown_to, naive, apart)
 
     def current(self, storage: Any, query: list[float], searches: int) -> MemoryMirror:
         """The table as the handle reads it now. Raises Declined if it isn't, or won't be, here."""
         handle = storage._table
         with self._lock:
-            version = handle.version
+            version = self._tables.version_of(handle)
             if self._native is not None:
                 self._tables.check_pressure()
                 if handle is self._handle and self._follow(storage, handle, version):
@@ -146,9 +156,12 @@ class Table:
         handle = storage._table
         if self._native is None:
             return None
-        if handle is not self._handle or not self._follow(storage, handle, handle.version):
-            self._drop()
-        return self._native
+        if handle is self._handle:
+            version = self._tables.version_of(handle)
+            if self._follow(storage, handle, version):
+                return self._native
+        self._drop()
+        return None
 
     def note(self, handle: Any, what: str, arguments: tuple[Any, ...], options: Any) -> None:
         """The storage has written; its next search may follow that instead of loading again."""
@@ -157,7 +170,8 @@ class Table:
                 return
             change = _change(what, arguments, options)
             after = self._version + len(self._notes) + 1
-            if change is None or len(self._notes) >= _NOTES or handle.version != after:
+            version_of = self._tables.version_of
+            if change is None or len(self._notes) >= _NOTES or version_of(handle) != after:
                 self._drop()
             else:
                 self._notes.append(change)
@@ -216,10 +230,10 @@ class Table:
         everything = handle.search().with_row_id(True).limit(rows + 1)
         for batch in everything.to_batches():
             _add(native, batch)
-        if handle.version != version or len(native) != rows:
+        if self._tables.version_of(handle) != version or len(native) != rows:
             raise Declined("changed while it was loaded")
         if not _same_hits(handle, native, query):
-            if handle.version == version:
+            if self._tables.version_of(handle) == version:
                 self._differs = True
             raise Declined("LanceDB's distances are others")
         return native
@@ -236,7 +250,7 @@ class Table:
             manifest = _manifest(storage, version)
             self._apply(handle)
             self._version, self._manifest = version, manifest
-            return bool(handle.version == version)
+            return bool(self._tables.version_of(handle) == version)
         except Exception:  # the table isn't as it must be: load it again
             return False
         finally:
@@ -308,7 +322,7 @@ class Table:
 
 
 def _bytes(rows: int, dim: int) -> int:
-    return rows * (dim * 4 + _PER_ROW) + min(rows * dim, _FLOATS) * 32
+    return rows * (dim * 4 + _PER_ROW) + min(rows * (dim + _AS_FLOATS), _FLOATS) * 32
 
 
 def _taken(handle: Any, added: dict[str, int]) -> list[Any]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fast_crewai._core import Declined
+from fast_crewai.hooks.areas.memory_matches import tracks_what_it_answers
 from fast_crewai.hooks.areas.memory_records import Records
 from fast_crewai.hooks.areas.memory_storage import (
     MODULE,
@@ -45,7 +46,7 @@ class _Storage:
 
 def do_search(site: Site) -> Callable[..., Any]:
     """Build the replacement of ``RecallFlow._do_search``."""
-    own = vars(site.module)
+    own, kind = vars(site.module), site.namespace
     pool, completed = own["ThreadPoolExecutor"], own["as_completed"]
     known: list[_Storage] = []
 
@@ -86,6 +87,7 @@ def do_search(site: Site) -> Callable[..., Any]:
             records.native,
             shown_to=(True, None) if filtered else (everything, source),
             naive=True,
+            apart=type(self) is kind and tracks_what_it_answers(self),
         )
         if filtered:
 
