@@ -205,7 +205,7 @@ class _Leaving(ast.NodeTransformer):
     # ------------------------------------------------------------------- statements of the module
 
     def statement(self, node: ast.stmt) -> ast.stmt:
-        if isinstance(node, ast.ImportFrom) and not node.level:
+        if isinstance(node, ast.ImportFrom):
             return self._import(node)
         if isinstance(node, ast.Import):
             return self._import_modules(node)
@@ -226,10 +226,10 @@ class _Leaving(ast.NodeTransformer):
         if self.bound & names:
             raise LeavingError(f"imported twice: {', '.join(sorted(names))}")
         self.bound |= names
-        out = ast.ImportFrom(node.module, left, 0)
+        out = ast.ImportFrom(node.module, left, node.level)
         self.rest.append(ast.copy_location(out, node))
         kept = [a for a in node.names if a not in left]
-        rest = ast.ImportFrom(node.module, kept, 0) if kept else ast.Pass()
+        rest = ast.ImportFrom(node.module, kept, node.level) if kept else ast.Pass()
         return ast.copy_location(rest, node)
 
     def _import_modules(self, node: ast.Import) -> ast.stmt:
