@@ -116,7 +116,7 @@ def code_for(module: ModuleType, name: str, loader: object) -> CodeType | None:
     if not _active:
         return None
     if name in reexports.USERS and _registry is not None and _registry.wants(reexports.REEXPORTS):
-        reexports.plan(lazy.awaited().get("openai") or module.__spec__)
+        reexports.plan(module.__spec__ if name == "openai" else lazy.awaited().get("openai"))
     return (
         lazy.code_for(module, name, loader)
         or deferred.code_for(module, name, loader)

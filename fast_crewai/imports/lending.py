@@ -35,7 +35,8 @@ class Lender:
         self._names, self._annotations = user.names, user.annotations
         self._importing = importing
         self._lent: set[str] = set()
-        self._namespace[leaving.HELPER] = self.value
+        if user.helped:
+            self._namespace[leaving.HELPER] = self.value
         _lenders[id(module)] = self
 
     def lacks(self, name: str) -> bool:

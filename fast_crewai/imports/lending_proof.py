@@ -24,6 +24,7 @@ class User(NamedTuple):
     code: CodeType
     names: dict[str, tuple[str, str]]  # name → module, and its name there ("": the module itself)
     annotations: dict[str, dict[str, CodeType]]  # as ``leaving.Left`` has them
+    helped: bool  # whether functions evaluate some of the names
     closure: tuple[str, ...] = ()  # what the imports that are left out would have imported
 
     @property
@@ -52,7 +53,12 @@ def look(name: str, path: Path, bound: Mapping[str, Set[str]]) -> User | None:
         return None
     if left.names != tuple(sorted(names)):  # something is made from them at once
         return None
-    return User(str(path), left.code, names, left.annotations)
+    return User(str(path), left.code, names, left.annotations, _is_helped(left.code))
+
+
+def _is_helped(code: CodeType) -> bool:
+    inner = (part for part in code.co_consts if isinstance(part, CodeType))
+    return leaving.HELPER in code.co_names or any(map(_is_helped, inner))
 
 
 def _taken(
