@@ -11,7 +11,7 @@ import os
 import threading
 from typing import Any
 
-_PATIENCE = 1.0  # seconds
+_PATIENCE = 5.0  # seconds
 
 
 class Imports:
@@ -20,7 +20,7 @@ class Imports:
     def __init__(self) -> None:
         self._free = threading.Condition()  # reentrant: the thread that forks may import as well
         self._threads: dict[int, int] = {}  # who imports → how often it has entered
-        self._held: list[bool] = []
+        self._forking: set[int] = set()  # threads that hold it meanwhile
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
                 before=self._before_fork,
@@ -43,18 +43,19 @@ class Imports:
                 self._free.notify_all()
 
     def _before_fork(self) -> None:
-        held = self._free.acquire(timeout=_PATIENCE)
-        self._held.append(held)
-        if held:
-            thread = {threading.get_ident()}
-            self._free.wait_for(lambda: self._threads.keys() <= thread, _PATIENCE)
+        thread = threading.get_ident()
+        if self._free.acquire(timeout=_PATIENCE):
+            self._forking.add(thread)
+            self._free.wait_for(lambda: self._threads.keys() <= {thread}, _PATIENCE)
 
     def _after_fork(self) -> None:
-        if self._held.pop():
+        thread = threading.get_ident()
+        if thread in self._forking:
+            self._forking.discard(thread)
             self._free.release()
 
     def _in_child(self) -> None:
         thread = threading.get_ident()
-        self._held.clear()
+        self._forking.clear()
         self._free = threading.Condition()
         self._threads = {t: n for t, n in self._threads.items() if t == thread}

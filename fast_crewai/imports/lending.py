@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import sys
 import types
-from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +97,6 @@ class Without(watch.Showing):
             return lender.lend(name)
         return watch.Showing.__getattr__(self, name)
 
-    def __dir__(self) -> Iterable[str]:
+    def __dir__(self) -> list[str]:
         _fill(self)
-        return types.ModuleType.__dir__(self)
+        return watch.Showing.__dir__(self)

@@ -17,6 +17,12 @@ from fast_crewai.imports import leaving
 _PLAIN_DECORATORS = frozenset({"classmethod", "property", "staticmethod"})
 
 
+_NAMED = (
+    *(ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.FunctionDef),
+    *(ast.MatchAs, ast.MatchStar),
+)
+
+
 class User(NamedTuple):
     """A module without some names; ``marshal`` takes it as a tuple."""
 
@@ -85,7 +91,8 @@ def _exported(tree: ast.Module) -> Iterable[str]:
     for node in tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else []
         if any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
-            yield from (p.value for p in ast.walk(node) if isinstance(p, ast.Constant))
+            texts = (p.value for p in ast.walk(node) if isinstance(p, ast.Constant))
+            yield from (text for text in texts if isinstance(text, str))
 
 
 def _bound_twice(tree: ast.Module) -> Iterable[str]:
@@ -105,9 +112,7 @@ def _binds(node: ast.AST) -> Iterable[str | None]:
         yield node.arg
     elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
         yield node.id
-    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        yield node.name
-    elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+    elif isinstance(node, _NAMED):
         yield node.name
     elif isinstance(node, ast.MatchMapping):
         yield node.rest

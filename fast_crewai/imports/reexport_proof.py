@@ -14,7 +14,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import CodeType
+from types import CodeType, MappingProxyType
 from typing import NamedTuple
 
 from fast_crewai.imports import lending_proof
@@ -55,7 +55,7 @@ class Tree(NamedTuple):
     outside: tuple[str, ...]  # modules that the tree's take names from
     also_outside: tuple[str, ...] = ()  # the same of the additional modules
     loggers: tuple[str, ...] = ()  # that these make
-    users: dict[str, User] = {}
+    users: Mapping[str, User] = MappingProxyType({})
 
 
 class _Module:

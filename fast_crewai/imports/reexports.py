@@ -88,7 +88,7 @@ def plan(spec: ModuleSpec | None) -> None:
         problem = f"{type(error).__name__}: {error}"
     if problem is not None:
         return REEXPORTS.turn_off(problem)
-    _awaited.update(dict.fromkeys((*_packages, "openai", *lazy.FRAMEWORKS)))
+    _awaited.update(dict.fromkeys((*_packages, *lazy.FRAMEWORKS)))
     _pending = True
     return None
 
@@ -96,7 +96,7 @@ def plan(spec: ModuleSpec | None) -> None:
 def _prepare(folder: Path) -> str | None:
     """Why nothing waits; None: it does."""
     global _outside, _also_outside, _loggers
-    from fast_crewai.imports import reexport_proof  # only programs that import openai need it
+    from fast_crewai.imports import lending_proof, reexport_proof  # only openai's users need them
 
     loaded = [name for name in sys.modules if name in lazy.FRAMEWORKS or name.startswith("openai.")]
     if loaded:
@@ -117,7 +117,7 @@ def _prepare(folder: Path) -> str | None:
         store.write(file, stored)
     packages, _outside, _also_outside, _loggers, users = stored
     _packages.update((name, reexport_proof.Package(*parts)) for name, *parts in packages)
-    _users.update((name, reexport_proof.User(*parts)) for name, *parts in users)
+    _users.update((name, lending_proof.User(*parts)) for name, *parts in users)
     return None
 
 

@@ -99,15 +99,22 @@ CASES = [
     """,
     # Whoever replaces something finds that it has been taken before.
     "openai._utils.is_dict = 3; print(openai.lib.streaming._deltas.is_dict)",
-    "openai._exceptions.LengthFinishReasonError = 3; print(c.ChatCompletionStream.__init__.__name__)",
+    """
+    openai._exceptions.LengthFinishReasonError = 3
+    print(openai.lib.streaming.chat._completions.LengthFinishReasonError)
+    """,
     "import jiter; jiter.from_json = 3; print(openai.lib.streaming.chat._completions.from_json)",
     "openai._models.BaseModel = 3; print(c.ChatCompletionStream, c.Response.__mro__)",
     "openai.lib._parsing.ResponseFormatT = 3; print(openai.lib.ResponseFormatT)",
     "openai.pydantic_function_tool = 3; print(openai.lib.pydantic_function_tool)",
     "openai.types.responses.Response = 3; print(c.Response, openai.types.responses.Response)",
-    "del openai.AssistantEventHandler; print(hasattr(openai, 'AssistantEventHandler'), names(openai))",
+    """
+    del openai.AssistantEventHandler
+    print(hasattr(openai, 'AssistantEventHandler'), names(openai))
+    """,
     # The rest of what Python does.
-    "import pickle; print(pickle.dumps([c.ChatCompletionStream, c.Response, openai.pydantic_function_tool]))",
+    "import pickle; print(pickle.dumps([c.ChatCompletionStream, c.Response, openai.VERSION]))",
+    "import pickle; print(pickle.dumps([openai.pydantic_function_tool, openai.NOT_GIVEN]))",
     "import importlib; importlib.reload(c); print(names(c), c.Response)",
     "import importlib; importlib.reload(openai.lib); print(names(openai.lib))",
     "import logging; print(sorted(n for n in logging.root.manager.loggerDict if 'openai' in n))",
