@@ -54,7 +54,7 @@ def look(name: str, path: Path, bound: Mapping[str, Set[str]]) -> User | None:
     if not names or _is_noticed(tree, names.keys()):
         return None
     try:
-        left = leaving.leave_out(source, str(path), names.keys())
+        left = leaving.leave_out(source, str(path), names.keys(), relative=True)
     except leaving.LeavingError:
         return None
     if left.names != tuple(sorted(names)):  # something is made from them at once
