@@ -98,8 +98,6 @@ def begin(module: ModuleType, name: str) -> collector.Resume | _Ends | None:
     """A CrewAI module is about to be executed: what must be ended when it has been."""
     deferred.begin(name)
     schemas.begin()
-    if name == "openai" and _registry is not None and _registry.wants(reexports.REEXPORTS):
-        reexports.plan(module)
     if name not in ("crewai", lazy.SOURCE) or _registry is None or not _active:
         return None
     if name == "crewai" and _registry.wants(lazy.LAZY):
@@ -117,6 +115,8 @@ def code_for(module: ModuleType, name: str, loader: object) -> CodeType | None:
     """The code to execute a CrewAI module with, if it isn't what its loader has."""
     if not _active:
         return None
+    if name in reexports.USERS and _registry is not None and _registry.wants(reexports.REEXPORTS):
+        reexports.plan(module.__spec__ if name == "openai" else lazy.awaited().get("openai"))
     return (
         lazy.code_for(module, name, loader)
         or deferred.code_for(module, name, loader)

@@ -41,17 +41,19 @@ def leave_out(
     names: Set[str],
     early: bool = False,
     stands: Set[str] = frozenset(),
+    relative: bool = False,
 ) -> Left:
     """``names`` must be bound at the top level: by imports, or by assignments and classes.
 
     With ``early``, the global EARLY is called where the first of them would be imported. Where
     attributes of a class are annotated with those of ``stands``, or a type variable is bound by
-    them, the global STAND is called with the name for what to take instead. Raises LeavingError
-    where a name is needed otherwise while the module is executed, or bound a second time.
+    them, the global STAND is called with the name for what to take instead. With ``relative``,
+    imports may begin with a dot. Raises LeavingError where a name is needed otherwise while the
+    module is executed, or bound a second time.
     """
     tree = ast.parse(source, filename)
     derived = _with_derived(tree.body, names, stands)
-    leaving = _Leaving(derived, filename, _is_future(tree), stands)
+    leaving = _Leaving(derived, filename, _is_future(tree), stands, relative)
     body: list[ast.stmt] = []
     for statement in tree.body:
         kept = leaving.statement(statement)
@@ -191,8 +193,11 @@ def _is_future(tree: ast.Module) -> bool:
 
 
 class _Leaving(ast.NodeTransformer):
-    def __init__(self, names: set[str], filename: str, future: bool, stands: Set[str]) -> None:
+    def __init__(
+        self, names: set[str], filename: str, future: bool, stands: Set[str], relative: bool
+    ) -> None:
         self.names = names
+        self._relative = relative
         self._stands = stands
         self.bound: set[str] = set()
         self.rest: list[ast.stmt] = []
@@ -205,7 +210,7 @@ class _Leaving(ast.NodeTransformer):
     # ------------------------------------------------------------------- statements of the module
 
     def statement(self, node: ast.stmt) -> ast.stmt:
-        if isinstance(node, ast.ImportFrom) and not node.level:
+        if isinstance(node, ast.ImportFrom) and (self._relative or not node.level):
             return self._import(node)
         if isinstance(node, ast.Import):
             return self._import_modules(node)
@@ -226,10 +231,10 @@ class _Leaving(ast.NodeTransformer):
         if self.bound & names:
             raise LeavingError(f"imported twice: {', '.join(sorted(names))}")
         self.bound |= names
-        out = ast.ImportFrom(node.module, left, 0)
+        out = ast.ImportFrom(node.module, left, node.level)
         self.rest.append(ast.copy_location(out, node))
         kept = [a for a in node.names if a not in left]
-        rest = ast.ImportFrom(node.module, kept, 0) if kept else ast.Pass()
+        rest = ast.ImportFrom(node.module, kept, node.level) if kept else ast.Pass()
         return ast.copy_location(rest, node)
 
     def _import_modules(self, node: ast.Import) -> ast.stmt:

@@ -3,6 +3,10 @@
 Each ``__init__`` must do nothing but ``from .module import Name``, and each module nothing but
 define classes and aliases, from names of ``_PLAIN`` and of the library that the tree belongs to.
 Then it makes no difference when a module is imported, as long as no two need each other.
+
+More of the library's modules may belong to it (``also``), which define functions and what streams
+are made of, and may do a little more: see ``_WIDER``. Modules outside of it that take names from
+it (``users``) can do without some: ``lending_proof``.
 """
 
 from __future__ import annotations
@@ -10,8 +14,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import CodeType
+from types import CodeType, MappingProxyType
 from typing import NamedTuple
+
+from fast_crewai.imports import lending_proof
+from fast_crewai.imports.lending_proof import User
 
 _PLAIN = frozenset(
     {"__future__", "builtins", "dataclasses", "datetime", "pydantic", "typing", "typing_extensions"}
@@ -22,6 +29,12 @@ _NOT_PLAIN = (
     *(ast.NamedExpr, ast.SetComp, ast.Yield, ast.YieldFrom),
 )
 _DECORATORS = frozenset({"dataclasses.dataclass(frozen=True)", "property"})
+
+# What the additional modules may do besides: import these, override, and ask for their logger.
+_WIDER = _PLAIN | {"asyncio", "inspect", "jiter", "json", "logging", "types"}
+_OTHERS = frozenset({"jiter"})  # those of them whose names somebody may have replaced
+_WIDER_DECORATORS = _DECORATORS | {"override"}
+_LOGGER = "logging.getLogger"
 
 
 class ReexportError(Exception):
@@ -40,31 +53,48 @@ class Package(NamedTuple):
 class Tree(NamedTuple):
     packages: dict[str, Package]
     outside: tuple[str, ...]  # modules that the tree's take names from
+    also_outside: tuple[str, ...] = ()  # the same of the additional modules
+    loggers: tuple[str, ...] = ()  # that these make
+    users: Mapping[str, User] = MappingProxyType({})
 
 
 class _Module:
-    def __init__(self, name: str, path: Path) -> None:
-        self.name, self.path = name, path
+    def __init__(self, name: str, path: Path, wider: bool = False) -> None:
+        self.name, self.path, self.wider = name, path, wider
         self.is_package = path.name == "__init__.py"
         self.body = ast.parse(path.read_bytes(), str(path)).body
         self.imports: list[tuple[str, str, str]] = []  # from, name there, name here
         self.bound: set[str] = set()
+        self.loggers: list[str] = []
 
 
-def prove(root: str, folder: Path) -> Tree:
+def prove(
+    root: str,
+    folder: Path,
+    also: Mapping[str, Path] | None = None,
+    users: Mapping[str, Path] | None = None,
+) -> Tree:
     """The packages of ``root``, which is in ``folder``. Raises ReexportError, OSError, SyntaxError.
 
-    It parses every file: half a second for openai's 1,300.
+    ``also``: more modules, and packages with all that is in them. It parses every file: half a
+    second for openai's 1,300.
     """
     modules = {m.name: m for m in _modules(root, folder)}
+    for name, path in (also or {}).items():
+        more = _modules(name, path, wider=True) if path.is_dir() else [_Module(name, path, True)]
+        modules.update((m.name, m) for m in more)
     outside: dict[str, None] = {}
+    also_outside: dict[str, None] = {}
     for module in modules.values():
         _read(module)
+        plain = _WIDER - _OTHERS if module.wider else _PLAIN
         for source, _, _ in module.imports:
-            if source not in modules and source not in _PLAIN:
-                outside[source] = None
-    if wrong := sorted(n for n in outside if n.partition(".")[0] != root.partition(".")[0]):
-        raise ReexportError(f"imports {', '.join(wrong)}")
+            if source not in modules and source not in plain:
+                (also_outside if module.wider else outside)[source] = None
+    library = {root.partition(".")[0], *_OTHERS}
+    wrong = [n for n in (*outside, *also_outside) if n.partition(".")[0] not in library]
+    if wrong:
+        raise ReexportError(f"imports {', '.join(sorted(wrong))}")
     names = {m.name: _names(m, modules) for m in modules.values() if m.is_package}
     _check_cycles({m.name: set(_needed(m, modules, names)) for m in modules.values()})
     eager = {m.name: list(_executed(m, modules)) for m in modules.values()}
@@ -74,15 +104,22 @@ def prove(root: str, folder: Path) -> Tree:
         )
         for name, found in names.items()
     }
-    return Tree(packages, tuple(outside))
+    bound = {m.name: m.bound for m in modules.values()}
+    found_users = {
+        name: user._replace(closure=tuple(_together(user.targets, eager)))
+        for name, path in (users or {}).items()
+        if (user := lending_proof.look(name, path, bound)) is not None
+    }
+    loggers = tuple(logger for m in modules.values() for logger in m.loggers)
+    return Tree(packages, tuple(outside), tuple(also_outside), loggers, found_users)
 
 
-def _modules(root: str, folder: Path) -> Iterable[_Module]:
+def _modules(root: str, folder: Path, wider: bool = False) -> Iterable[_Module]:
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(folder).with_suffix("").parts
         if not (path.parent / "__init__.py").exists():
             raise ReexportError(f"{path.parent.name} is no package")
-        yield _Module(".".join((root, *(p for p in parts if p != "__init__"))), path)
+        yield _Module(".".join((root, *(p for p in parts if p != "__init__"))), path, wider)
 
 
 # --------------------------------------------------------------------------- what a module does
@@ -94,16 +131,17 @@ def _read(module: _Module) -> None:
             _import(module, statement)
         elif module.is_package and not _is_text(statement):
             raise ReexportError(f"{module.name}, line {statement.lineno}: more than imports")
-        elif not _defines(statement):
+        elif not _defines(statement, module.wider) and not _makes_logger(module, statement):
             raise ReexportError(f"{module.name}, line {statement.lineno}: no plain definition")
         else:
             module.bound.update(_bindings(statement))
 
 
 def _import(module: _Module, node: ast.ImportFrom | ast.Import) -> None:
+    allowed = _WIDER if module.wider else _PLAIN
     if isinstance(node, ast.Import):
         for alias in node.names:
-            if alias.name not in _PLAIN:
+            if alias.name not in allowed:
                 raise ReexportError(f"{module.name} imports {alias.name}")
             module.bound.add(alias.asname or alias.name)
         return
@@ -112,7 +150,7 @@ def _import(module: _Module, node: ast.ImportFrom | ast.Import) -> None:
         base = module.name.split(".")
         base = base[: len(base) - node.level + module.is_package]
         source = ".".join((*base, *filter(None, [source])))
-    elif source not in _PLAIN:
+    elif source not in allowed:
         raise ReexportError(f"{module.name} imports {source}")
     if module.is_package and not (node.level == 1 or source == "__future__"):
         raise ReexportError(f"{module.name} imports {source}")
@@ -123,18 +161,31 @@ def _import(module: _Module, node: ast.ImportFrom | ast.Import) -> None:
         module.bound.add(alias.asname or alias.name)
 
 
-def _defines(node: ast.stmt) -> bool:
+def _makes_logger(module: _Module, node: ast.stmt) -> bool:
+    """Whether it binds a name to the logger of a fixed name: one of an additional module's."""
+    call = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+    if not module.wider or not isinstance(call, ast.Call) or ast.unparse(call.func) != _LOGGER:
+        return False
+    name = call.args[0] if len(call.args) == 1 and not call.keywords else None
+    if not isinstance(name, ast.Constant) or not isinstance(name.value, str):
+        return False
+    module.loggers.append(name.value)
+    return True
+
+
+def _defines(node: ast.stmt, wider: bool = False) -> bool:
     """Whether executing the statement does nothing but bind names of the module's or class's."""
     if isinstance(node, ast.Pass) or _is_text(node):
         return True
     if isinstance(node, ast.ClassDef):
         parts = [*node.bases, *(k.value for k in node.keywords)]
-        return _decorated(node) and all(map(_is_plain, parts)) and all(map(_defines, node.body))
+        plain = _decorated(node, wider) and all(map(_is_plain, parts))
+        return plain and all(_defines(s, wider) for s in node.body)
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         given = [*node.args.defaults, *node.args.kw_defaults]
         every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
         told = [node.returns, *(a.annotation for a in every)]
-        return _decorated(node) and all(p is None or _is_plain(p) for p in (*given, *told))
+        return _decorated(node, wider) and all(p is None or _is_plain(p) for p in (*given, *told))
     if isinstance(node, ast.Assign):
         named = all(isinstance(target, ast.Name) for target in node.targets)
         return named and _is_plain(node.value)
@@ -142,12 +193,13 @@ def _defines(node: ast.stmt) -> bool:
         parts = [node.annotation, *filter(None, [node.value])]
         return isinstance(node.target, ast.Name) and all(map(_is_plain, parts))
     if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-        return all(map(_defines, node.orelse))
+        return all(_defines(s, wider) for s in node.orelse)
     return False
 
 
-def _decorated(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    return {ast.unparse(part) for part in node.decorator_list} <= _DECORATORS
+def _decorated(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, wider: bool) -> bool:
+    allowed = _WIDER_DECORATORS if wider else _DECORATORS
+    return {ast.unparse(part) for part in node.decorator_list} <= allowed
 
 
 def _is_plain(node: ast.expr) -> bool:
@@ -227,6 +279,17 @@ def _closure(start: str, edges: Mapping[str, list[str]]) -> list[str]:
         seen.update(dict.fromkeys(new))
         waiting.extend(reversed(new))
     return list(seen)
+
+
+def _together(starts: Iterable[str], edges: Mapping[str, list[str]]) -> Iterable[str]:
+    """The closures of several, without repetition; the parents of a module come first."""
+    found: dict[str, None] = {}
+    for start in starts:
+        parts = start.split(".")
+        for end in range(1, len(parts) + 1):
+            if (name := ".".join(parts[:end])) in edges:
+                found.update(dict.fromkeys(_closure(name, edges)))
+    return found
 
 
 def _check_cycles(edges: Mapping[str, set[str]]) -> None:

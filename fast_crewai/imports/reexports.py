@@ -5,12 +5,16 @@ some 730 modules of definitions; an agent's LLM needs 200. Here these packages l
 it is asked for. That they only pass on, and that the modules only define, is found in their source
 (``reexport_proof``), once an installation. Whoever looks at a whole package, or replaces anything
 that its modules take names from, has all imported first that would have been imported by then.
+
+So it is with the modules for streams and parsed answers, which ``openai`` and CrewAI's provider
+import for names that most programs don't use: these two lack such names (``lending``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import logging
 import os
 import sys
 import threading
@@ -23,19 +27,25 @@ from typing import TYPE_CHECKING, Any
 from fast_crewai import config
 from fast_crewai.imports import journal, lazy, others, proof, store, watch
 from fast_crewai.imports.feature import NOTHING, WAITING, Feature
+from fast_crewai.imports.forks import Imports
+from fast_crewai.imports.lending import Lender
 
 if TYPE_CHECKING:
+    from fast_crewai.imports.lending_proof import User
     from fast_crewai.imports.reexport_proof import Package
 
 REEXPORTS = Feature(
     "imports.openai",
     "openai.types",
-    "openai imports 730 modules of types, of which an agent's LLM needs 200",
+    "openai imports 730 modules of types, of which an agent's LLM needs few",
 )
 
 _ROOT = "openai.types"
+_LIBRARY = "openai.lib"
+_ALSO = ("_parsing", "_pydantic", "_tools", "streaming")  # of its modules
+USERS = frozenset({"openai", lazy.SOURCE})
+_MAKERS = ("leaving", "lending_proof", "reexport_proof")
 _BASE = ("openai", "BaseModel")  # who has it can change what classes of types become
-_PATIENCE = 1.0  # seconds that a fork waits for imports of ours
 _BUILD = "DEFER_PYDANTIC_BUILD"  # if it is set, a definition may do more than define
 
 _EMPTY = frozenset(  # what a module has before its first statement
@@ -46,16 +56,20 @@ _EMPTY = frozenset(  # what a module has before its first statement
 _DICT: Any = vars(types.ModuleType)["__dict__"]
 
 _packages: dict[str, Package] = {}
+_users: dict[str, User] = {}
 _outside: tuple[str, ...] = ()
+_also_outside: tuple[str, ...] = ()
+_loggers: tuple[str, ...] = ()
 _awaited: dict[str, ModuleSpec | None] = {}
 _pending = False
 _made: dict[str, types.ModuleType] = {}  # packages that look for names when they are asked
+_lenders: dict[str, Lender] = {}  # modules that lack names
 _expected: dict[str, None] = {}  # modules that would have been imported by now, in this order
 
-# Held while something is imported that plain Python would have imported before: a child that is
-# forked meanwhile would wait for its import lock without end.
-_importing = threading.RLock()
-_forking: list[bool] = []
+# Entered while something is imported that plain Python would have imported before: a child that
+# is forked meanwhile would wait for its import lock without end.
+_importing = Imports()
+_settling = threading.RLock()
 
 
 def awaited() -> Mapping[str, ModuleSpec | None]:
@@ -63,13 +77,13 @@ def awaited() -> Mapping[str, ModuleSpec | None]:
     return _awaited if _pending else NOTHING
 
 
-def plan(package: types.ModuleType) -> None:
-    """Before ``openai`` is executed: decide whether its types wait. Never raises."""
+def plan(spec: ModuleSpec | None) -> None:
+    """Before ``openai``, or what needs it, is executed: decide what waits. Never raises."""
     global _pending
-    if REEXPORTS.state != WAITING:
+    if REEXPORTS.state != WAITING or _pending or spec is None:
         return None
     try:
-        problem = _prepare(Path(package.__path__[0]) / "types")
+        problem = _prepare(Path(str(spec.origin)).parent)
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
     if problem is not None:
@@ -80,9 +94,9 @@ def plan(package: types.ModuleType) -> None:
 
 
 def _prepare(folder: Path) -> str | None:
-    """Why the types don't wait; None: they do."""
-    global _outside
-    from fast_crewai.imports import reexport_proof  # only programs that import openai need it
+    """Why nothing waits; None: it does."""
+    global _outside, _also_outside, _loggers
+    from fast_crewai.imports import lending_proof, reexport_proof  # only openai's users need them
 
     loaded = [name for name in sys.modules if name in lazy.FRAMEWORKS or name.startswith("openai.")]
     if loaded:
@@ -93,48 +107,101 @@ def _prepare(folder: Path) -> str | None:
     cache = config.cache_folder()
     if problem is not None or cache is None:
         return problem or "there is no cache folder"
-    key = hashlib.sha256(f"{sys.version} {folder}".encode())
-    for place, _, _ in sorted(os.walk(folder)):
-        if Path(place).name != "__pycache__":
-            key.update(f"{place} {proof.state(Path(place))}".encode())
-    file = cache / "imports" / f"{key.hexdigest()[:32]}-types"
+    users = {"openai": folder / "__init__.py", lazy.SOURCE: _provider()}
+    file = cache / "imports" / f"{_key(folder, users[lazy.SOURCE])}-types"
     stored = store.read(file)
     if stored is None:
         if cache.exists() and not os.access(cache, os.W_OK):
             return "the cache folder can't be written"  # each run would parse all files
-        tree = reexport_proof.prove(_ROOT, folder)
-        stored = [(name, *parts) for name, parts in tree.packages.items()], tree.outside
+        stored = _found(folder, users)
         store.write(file, stored)
-    packages, _outside = stored
+    packages, _outside, _also_outside, _loggers, users = stored
     _packages.update((name, reexport_proof.Package(*parts)) for name, *parts in packages)
+    _users.update((name, lending_proof.User(*parts)) for name, *parts in users)
     return None
 
 
+def _provider() -> Path:
+    """CrewAI's module for openai."""
+    folder = Path(sys.modules["crewai"].__path__[0])
+    return folder.joinpath(*lazy.SOURCE.split(".")[1:]).with_suffix(".py")
+
+
+def _key(folder: Path, provider: Path) -> str:
+    """A digest of all that is found in the source depends on."""
+    ours = [(Path(__file__).parent / f"{name}.py").stat() for name in _MAKERS]
+    made = [(stat.st_mtime_ns, stat.st_size) for stat in (*ours, provider.stat())]
+    key = hashlib.sha256(f"{sys.version} {folder} {provider} {made}".encode())
+    key.update(proof.state(folder).encode())
+    for part in ("types", "lib"):
+        for place, _, _ in sorted(os.walk(folder / part)):
+            if Path(place).name != "__pycache__":
+                key.update(f"{place} {proof.state(Path(place))}".encode())
+    return key.hexdigest()[:32]
+
+
+def _found(folder: Path, users: Mapping[str, Path]) -> tuple[Any, ...]:
+    """What the source says, to be stored. Raises ReexportError, OSError, SyntaxError."""
+    from fast_crewai.imports import reexport_proof
+
+    lib = folder / "lib"
+    also = {_LIBRARY: lib / "__init__.py"}
+    for name in _ALSO:
+        path = lib / name
+        also[f"{_LIBRARY}.{name}"] = path if path.is_dir() else path.with_suffix(".py")
+    try:
+        tree = reexport_proof.prove(_ROOT, folder / "types", also, users)
+    except (reexport_proof.ReexportError, OSError):  # another version's: the types only
+        tree = reexport_proof.prove(_ROOT, folder / "types")
+    packages = [(name, *parts) for name, parts in tree.packages.items()]
+    named = [(name, *parts) for name, parts in tree.users.items()]
+    return packages, tree.outside, tree.also_outside, tree.loggers, named
+
+
 def code_for(module: types.ModuleType, name: str, loader: object) -> types.CodeType | None:
-    """The code to execute a package with, instead of what the loader would take."""
-    package = _packages.get(name) if _pending else None
-    if package is None or type(loader) is not SourceFileLoader or loader.path != package.file:
+    """The code to execute a module with, instead of what the loader would take."""
+    known = (_packages.get(name) or _users.get(name)) if _pending else None
+    if known is None or type(loader) is not SourceFileLoader or loader.path != known.file:
         return None
-    if name in _made or type(module) is not types.ModuleType or vars(module).keys() - _EMPTY:
+    if name in _made or name in _lenders:
+        return None
+    if type(module) is not types.ModuleType or vars(module).keys() - _EMPTY:
         return None  # a reload
-    if not _made:
-        for other in _outside:
-            importlib.import_module(other)
-        for other in (*_outside, "pydantic", watch.CLOCK):
-            watch.add(_watcher, other)
+    if not _made and not _lenders:
         lazy.asked_for_all.append(settle_quietly)
         REEXPORTS.used()
-    _made[name] = module
-    _expected.update(dict.fromkeys(package.closure))
-    return package.code
+    if name in _users:
+        _lenders[name] = Lender(module, _users[name], _importing)
+    else:
+        if name == _ROOT:
+            _need((*_outside, "pydantic", watch.CLOCK))
+        elif name == _LIBRARY:
+            _need(_also_outside)
+            for logger in _loggers:
+                logging.getLogger(logger)
+        _made[name] = module
+    _expected.update(dict.fromkeys(known.closure))
+    return known.code
+
+
+def _need(names: Iterable[str]) -> None:
+    """Modules that those which wait take names from: they are there before, and are watched."""
+    for name in names:
+        importlib.import_module(name)
+    for name in names:
+        watch.add(_watcher, name)
 
 
 def executed(name: str) -> None:
     """A module has been executed: one of the packages, or one that may replace anything."""
     if name in lazy.FRAMEWORKS:
         settle_quietly()
-    elif name == _BASE[0] and _pending:
-        watch.add(_watcher, *_BASE[:1], shell=_BASE[1])
+    elif name in USERS and _pending:
+        if name == _BASE[0]:
+            watch.add(_watcher, name, shell=_BASE[1])
+        if name in _lenders:
+            watch.add(_watcher, name)
+            _lenders[name].executed()
     elif name == "crewai":
         if REEXPORTS.state == WAITING and "openai" in sys.modules:
             REEXPORTS.turn_off("openai is imported with CrewAI")
@@ -144,7 +211,7 @@ def executed(name: str) -> None:
 
 def settle() -> None:
     """Import all that would have been imported by now. Raises what that raises."""
-    with _importing:
+    with _settling, _importing:
         if _pending:
             _settle()
 
@@ -161,6 +228,8 @@ def _settle() -> None:
     for name, module in list(_made.items()):
         for asked in _packages[name].names:
             _answer(module, asked)
+    for lender in _lenders.values():
+        lender.fill()
     _pending = False
     if REEXPORTS.calls:
         REEXPORTS.reason = "imported since"
@@ -235,19 +304,13 @@ class Reexporting(types.ModuleType):
         return types.ModuleType.__dir__(self)
 
 
-def _before_fork() -> None:
-    _forking.append(_pending and _importing.acquire(timeout=_PATIENCE))
-
-
 def _after_fork() -> None:
-    if _forking.pop():
-        _importing.release()
+    global _settling
+    _settling = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
-    )
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _Watcher:
