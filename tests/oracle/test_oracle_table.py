@@ -17,6 +17,7 @@ def place(tmp_path, make_run):
     place = Workplace(tmp_path / "work")
     off = make_run("off", a="passed", b="passed", c="failed")
     on = make_run("on", a="passed", b="failed", c="failed")
+    off.batches[0].cpu, on.batches[0].cpu = 240, 90
     on.routes = {
         "tools.name": RouteUse("active", calls=7, fallbacks=2),
         "flow.idle": RouteUse("active"),
@@ -41,7 +42,7 @@ def test_the_document_says_what_was_found(place, tmp_path):
     assert "- flow.old (its code differs)" in text
     assert "- flow.idle" in text
     assert "7 calls of routes, 2 of them served by CrewAI's own code;" in text
-    assert "differed at first sight: 1." in text
+    assert "differed at first sight: 1; minutes of CPU off / on: 4.0 / 1.5. " in text
 
 
 def test_verdicts_of_the_same_runs_count(place, make_run):

@@ -136,7 +136,8 @@ def _remarks(pair: Pair) -> list[str]:
     lines.append(
         f"Python {pair.on.python}; {calls:,} calls of routes, {fallbacks:,} of them served by "
         f"CrewAI's own code; "
-        f"outcomes that differed at first sight: {pair.differences}. "
+        f"outcomes that differed at first sight: {pair.differences}; "
+        f"minutes of CPU off / on: {pair.off.cpu / 60:.1f} / {pair.on.cpu / 60:.1f}. "
         f"Run on {pair.off.started[:10]} (off) and {pair.on.started[:10]} (on), "
         f"wheel {pair.on.wheel}."
     )
