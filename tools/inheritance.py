@@ -73,10 +73,29 @@ class _Lineage:
             return _OUTSIDE
         if (home, node.name) != place:
             return self._shadow((home, node.name))
-        bases = dict.fromkeys(self._shadow((home, _name(base))) for base in node.bases)
+        bases = dict.fromkeys(self._base(home, base) for base in node.bases)
         if len(bases) > 1:
             bases.pop(_OUTSIDE, None)
         return type(node.name, tuple(bases), {"place": place})
+
+    def _base(self, module: str, base: ast.expr) -> type[Any]:
+        if isinstance(base, ast.Subscript):
+            base = base.value
+        if isinstance(base, ast.Name):
+            return self._shadow((module, base.id))
+        if isinstance(base, ast.Attribute) and isinstance(base.value, ast.Name):
+            home = self._imported(module, base.value.id)
+            if home is not None:
+                return _OUTSIDE if is_standard(home) else self._shadow((home, base.attr))
+        raise _UnknownBaseError(ast.unparse(base))
+
+    def _imported(self, module: str, name: str) -> str | None:
+        """The module that ``import`` binds to a name."""
+        for node in statements(_wheel(self._wheels, module).tree(module)):
+            for alias in node.names if isinstance(node, ast.Import) else ():
+                if (alias.asname or alias.name) == name:
+                    return alias.name
+        return None
 
     def _found(
         self, place: Place, seen: frozenset[Place] = frozenset()
@@ -103,14 +122,6 @@ class _Lineage:
                         return "", None
                     return self._found((home, alias.name), seen)
         return ("", None) if isinstance(getattr(builtins, name, None), type) else None
-
-
-def _name(base: ast.expr) -> str:
-    if isinstance(base, ast.Subscript):
-        base = base.value
-    if not isinstance(base, ast.Name):
-        raise _UnknownBaseError(ast.unparse(base))
-    return base.id
 
 
 def _home(node: ast.ImportFrom, package: str) -> str:

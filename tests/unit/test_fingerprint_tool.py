@@ -77,7 +77,12 @@ def test_an_inherited_target_has_the_digest_of_its_base(wheels: MakeWheels) -> N
         pytest.param("class C: ...", None, id="no base"),
         pytest.param("from elsewhere import M\nclass C(M): ...", None, id="not in the wheels"),
         pytest.param("class C(M): ...", None, id="not defined"),
-        pytest.param("import pydantic\nclass C(pydantic.BaseModel): ...", None, id="not followed"),
+        pytest.param(
+            "import typing\nimport pydantic as p\nclass C(p.BaseModel, typing.Generic['T']): ...",
+            READ,
+            id="of modules",
+        ),
+        pytest.param("import p.q\nclass C(p.q.M): ...", None, id="not followed"),
         pytest.param("from .one import *\nclass C(Base): ...", None, id="modules in a circle"),
         pytest.param("class D: ...", None, id="no such class"),
     ],
