@@ -2,7 +2,7 @@
 """Fingerprints of the functions we replace, from CrewAI's wheels, without installing them.
 
     tools/fingerprint.py scan 1.15.30 1.15.29      which routes are proven for these versions
-    tools/fingerprint.py update 1.15.30 1.15.29    record the versions whose digests are proven
+    tools/fingerprint.py update 1.15.30 1.15.29    record for which of them each digest is proven
     tools/fingerprint.py update --accept 1.15.30   also record digests that are new
 
 ``--accept`` states that the property tests (``pytest tests/property``) have passed with those
@@ -12,24 +12,23 @@ versions installed: a digest in ``fingerprints.json`` lets a route replace that 
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import re
 import subprocess
 import sys
 import tempfile
-import zipfile
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from inheritance import definer  # noqa: E402
+from wheel_sources import Wheel  # noqa: E402
+
 from fast_crewai.hooks import fingerprint  # noqa: E402
 from fast_crewai.hooks.registry import FINGERPRINTS, Registry  # noqa: E402
-from fast_crewai.hooks.route import Route, is_standard  # noqa: E402
+from fast_crewai.hooks.route import Route  # noqa: E402
 
 # What CrewAI 1.9-1.15 allow; routes on pydantic's own code are proven for these.
 PYDANTIC = ("2.11.9", "2.11.10", "2.12.0", "2.12.1", "2.12.2", "2.12.3", "2.12.4", "2.12.5")
@@ -44,68 +43,6 @@ CREWAI_CORE = [1, 14]
 Digests = dict[str, dict[str, dict[str, list[str]]]]
 
 
-class Wheel:
-    """The Python sources in one wheel."""
-
-    def __init__(self, path: Path) -> None:
-        self._zip = zipfile.ZipFile(path)
-        self._names = set(self._zip.namelist())
-
-    @lru_cache(maxsize=8)  # noqa: B019  (one short-lived object per version)
-    def tree(self, module: str) -> ast.Module | None:
-        base = module.replace(".", "/")
-        for name in (f"{base}/__init__.py", f"{base}.py"):
-            if name in self._names:
-                return ast.parse(self._zip.read(name))
-        return None
-
-    def digest(self, target: str) -> str | None:
-        """Digest of "module:Qual.name", or None if the wheel has no such thing."""
-        module, _, path = target.partition(":")
-        node: ast.AST | None = self.tree(module)
-        for part in path.split("."):
-            node = next((n for n in _statements(node) if _defines(n, part)), None)
-        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
-            return fingerprint.digest_of_constant(_constant(node.value))
-        if isinstance(node, ast.ImportFrom):
-            return _imported(node, path)
-        return fingerprint.digest_of_node(node) if node is not None else None
-
-
-def _statements(node: ast.AST | None) -> Iterator[ast.stmt]:
-    """Statements of a body, those under if/try/with included."""
-    for field in ("body", "orelse", "handlers", "finalbody"):
-        for child in getattr(node, field, ()):
-            yield child
-            if isinstance(child, (ast.If, ast.Try, ast.With, ast.ExceptHandler)):
-                yield from _statements(child)
-
-
-def _defines(node: ast.stmt, name: str) -> bool:
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return node.name == name
-    if isinstance(node, ast.ImportFrom):
-        return _imported(node, name) is not None
-    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-    return any(isinstance(t, ast.Name) and t.id == name for t in targets)
-
-
-def _imported(node: ast.ImportFrom, name: str) -> str | None:
-    home = node.module or ""
-    if node.level or not is_standard(home):
-        return None
-    names = [alias.name for alias in node.names if (alias.asname or alias.name) == name]
-    return fingerprint.digest_of_import(f"{home}:{names[0]}") if names else None
-
-
-def _constant(value: ast.expr) -> Any:
-    if isinstance(value, ast.Call) and ast.unparse(value.func) == "re.compile":
-        return re.compile(*(_constant(argument) for argument in value.args))
-    if isinstance(value, ast.Attribute) and ast.unparse(value.value) == "re":
-        return re.RegexFlag[value.attr]
-    return ast.literal_eval(value)
-
-
 def combined(route: Route, wheels: Mapping[str, Wheel]) -> str | None:
     """The route's digest over a set of wheels (package → wheel); None if something is missing."""
 
@@ -113,10 +50,9 @@ def combined(route: Route, wheels: Mapping[str, Wheel]) -> str | None:
         wheel = wheels.get(target.partition(".")[0])
         return wheel.digest(target) if wheel else None
 
-    owner, _, name = route.target.rpartition(".")
     own = digest(route.target)
-    if own is None and digest(owner) is not None:  # inherited: then it is one of the reads
-        own = next((digest(read) for read in route.reads if read.endswith(f".{name}")), None)
+    if own is None and (inherited := definer(route.target, wheels)):
+        own = digest(inherited)
     reads = [(read, digest(read)) for read in route.reads]
     if own is None or any(found is None for _, found in reads):
         return None
@@ -137,7 +73,21 @@ def load() -> Digests:
     return targets
 
 
+def forget(targets: Digests, versions: Iterable[str]) -> None:
+    """Leave nothing recorded for these CrewAI versions; the digests stay known."""
+    gone = set(versions)
+    for digests in targets.values():
+        for packages in digests.values():
+            packages["crewai"] = [v for v in packages.get("crewai", ()) if v not in gone]
+
+
 def save(targets: Digests) -> None:
+    """Write those digests that some version has."""
+    targets = {
+        target: kept
+        for target, digests in targets.items()
+        if (kept := {digest: found for digest, found in digests.items() if found["crewai"]})
+    }
     for digests in targets.values():
         for versions in digests.values():
             for package in versions:
@@ -182,6 +132,8 @@ def main() -> int:
     parser.add_argument("--accept", action="store_true", help="record new digests as proven")
     args = parser.parse_args()
     targets = load()
+    if args.command == "update":
+        forget(targets, args.versions)
     unproven = 0
     with tempfile.TemporaryDirectory() as scratch:
         for route, version, pydantic, digest in examine(args.versions, Path(scratch)):

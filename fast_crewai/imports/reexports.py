@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from fast_crewai import config
 from fast_crewai.imports import journal, lazy, others, proof, store, watch
-from fast_crewai.imports.feature import NOTHING, WAITING, Feature
+from fast_crewai.imports.feature import ACTIVE, NOTHING, WAITING, Feature
 from fast_crewai.imports.forks import Imports
 from fast_crewai.imports.lending import Lender
 
@@ -205,6 +205,8 @@ def executed(name: str) -> None:
     elif name == "crewai":
         if REEXPORTS.state == WAITING and "openai" in sys.modules:
             REEXPORTS.turn_off("openai is imported with CrewAI")
+        elif REEXPORTS.state == WAITING and lazy.LAZY.state != ACTIVE:
+            REEXPORTS.turn_off("needs imports.lazy")  # nobody watches for openai
     elif _pending and name in _made and type(_made[name]) is types.ModuleType:
         _made[name].__class__ = Reexporting
 

@@ -17,6 +17,7 @@ def place(tmp_path, make_run):
     place = Workplace(tmp_path / "work")
     off = make_run("off", a="passed", b="passed", c="failed")
     on = make_run("on", a="passed", b="failed", c="failed")
+    off.batches[0].cpu, on.batches[0].cpu = 240, 90
     on.routes = {
         "tools.name": RouteUse("active", calls=7, fallbacks=2),
         "flow.idle": RouteUse("active"),
@@ -41,7 +42,7 @@ def test_the_document_says_what_was_found(place, tmp_path):
     assert "- flow.old (its code differs)" in text
     assert "- flow.idle" in text
     assert "7 calls of routes, 2 of them served by CrewAI's own code;" in text
-    assert "differed at first sight: 1." in text
+    assert "differed at first sight: 1; minutes of CPU off / on: 4.0 / 1.5. " in text
 
 
 def test_verdicts_of_the_same_runs_count(place, make_run):
@@ -84,6 +85,37 @@ def test_newest_version_first_and_largest_subset_only(place, make_run):
     text = table.document(found, "command", date(2026, 1, 2))
     assert "Generated on 2026-01-02 by `command`." in text
     assert "| 1.9.3 | 1 (fast subset) |" in text
+
+
+def test_versions_without_results_are_kept_if_told_so(place, tmp_path, make_run):
+    out = tmp_path / "compatibility.md"
+    ask = ["report", "--work", str(place.folder), "--out", str(out)]
+    for version in ("2.0", "0.9"):
+        for accel in ("off", "on"):
+            run = make_run(accel, a="passed")
+            run.crewai = version
+            results.save(run, place.result(version, "full", accel))
+    assert CliRunner().invoke(main, ask).exit_code == 0
+    before = out.read_text("utf-8").splitlines()
+    for version in ("2.0", "0.9"):
+        for accel in ("off", "on"):
+            place.result(version, "full", accel).unlink()
+    for accel in ("off", "on"):
+        run = make_run(accel, a="passed", b="passed", c="passed", d="passed")
+        results.save(run, place.result("1.0", "full", accel))
+    assert CliRunner().invoke(main, [*ask, "--keep"]).exit_code == 0
+    after = out.read_text("utf-8").splitlines()
+    gone, fresh = set(before) - set(after), set(after) - set(before)
+    assert not [line for line in gone if line.startswith(("| 2.0", "| 0.9"))]
+    assert [line for line in fresh if line.startswith("| 1.0 | 4 | 4 | 4 | 0 |")]
+    titles = [line for line in after if line.startswith("## ")]
+    assert titles == ["## CrewAI 2.0", "## CrewAI 1.0", "## CrewAI 0.9"]
+    for title in (titles[0], titles[2]):
+        old, new = ("\n".join(text).partition(title)[2] for text in (before, after))
+        assert old.partition("\n## ")[0] == new.partition("\n## ")[0] != ""
+    assert "`python tools/oracle report --keep`" in "\n".join(after)
+    assert CliRunner().invoke(main, ask).exit_code == 0
+    assert "CrewAI 2.0" not in out.read_text("utf-8")
 
 
 def test_no_results_is_an_error(tmp_path):

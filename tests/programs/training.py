@@ -1,7 +1,9 @@
 r"""A crew that is trained with feedback typed at the terminal, then works with what it learnt.
 
-crewai: >=1.9.3
+crewai: >=1.9.3,!=1.14.6,!=1.14.7,!=1.15.0
 stdin: "More detail, please.\nGive a number.\n"
+
+In those versions the default executor has no `_format_feedback_message`: training fails in CrewAI.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from fast_crewai.cli import profiling, warming
-from fast_crewai.imports import asking, journal, leaving, portion, store
+from fast_crewai.imports import asking, feature, journal, lazy, leaving, portion, reexports, store
 
 SOURCE = b'''"""Doc."""
 from json import dumps, loads as read
@@ -292,3 +292,25 @@ def test_who_asked_is_noted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     journal.note("a")
     (entry,) = entries
     assert cast(str, entry.place).startswith(__file__)
+
+
+@pytest.mark.parametrize(
+    ("of_lazy", "imported", "state", "reason"),
+    [
+        (feature.ACTIVE, False, feature.WAITING, ""),
+        (feature.OFF, False, feature.OFF, "needs imports.lazy"),
+        (feature.OFF, True, feature.OFF, "openai is imported with CrewAI"),
+    ],
+)
+def test_types_wait_only_for_an_openai_whose_import_is_seen(
+    of_lazy: str, imported: bool, state: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CrewAI 1.12 doesn't import openai itself, and there nothing is left out."""
+    for known, said in ((reexports.REEXPORTS, feature.WAITING), (lazy.LAZY, of_lazy)):
+        monkeypatch.setattr(known, "state", said)
+        monkeypatch.setattr(known, "reason", "")
+    monkeypatch.delitem(sys.modules, "openai", raising=False)
+    if imported:
+        monkeypatch.setitem(sys.modules, "openai", sys)
+    reexports.executed("crewai")
+    assert (reexports.REEXPORTS.state, reexports.REEXPORTS.reason) == (state, reason)

@@ -16,5 +16,5 @@ repository. ``fast`` and ``runtime`` are the lists beside this file, ``full`` is
                   → subsets, batches, runner          interpreters with plugins/oracle_recorder
                   → results                           one JSON file for each side
         → comparison, verdicts, judgement             what differs, and whether it is our fault
-        → table                                       the report
+        → earlier, table                              the report
 """

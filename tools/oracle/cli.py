@@ -164,17 +164,19 @@ def _judge(
 
 @main.command()
 @click.option("--out", type=FILE, default=table.DOCUMENT, show_default="docs/compatibility.md")
+@click.option("--keep", is_flag=True, help="Keep what OUT says of versions without results here.")
 @_with_place
-def report(place: Workplace, out: Path) -> None:
+def report(place: Workplace, out: Path, keep: bool) -> None:
     """Write one table of the results that are kept."""
-    _report(place, out, "python tools/oracle report")
+    before = out.read_text("utf-8") if keep and out.exists() else ""
+    _report(place, out, "python tools/oracle report" + " --keep" * keep, before)
 
 
-def _report(place: Workplace, out: Path, command: str) -> None:
+def _report(place: Workplace, out: Path, command: str, before: str = "") -> None:
     found = table.pairs(place.results())
     if not found:
         raise OracleError(f"no version below {place.folder} was run both off and on")
-    out.write_text(table.document(found, command, date.today()), encoding="utf-8")
+    out.write_text(table.document(found, command, date.today(), before), encoding="utf-8")
     for pair in found:
         click.echo(
             f"{pair.off.crewai}: {pair.off.passed} passed off, {pair.on.passed} on, "

@@ -89,6 +89,11 @@ class Run:
     def passed(self) -> int:
         return self.counts().get(PASSED, 0)
 
+    @property
+    def cpu(self) -> float:
+        """Seconds, of all interpreters."""
+        return sum(batch.cpu for batch in self.batches)
+
     def active(self) -> list[str]:
         """The routes that were on in at least one batch."""
         return [name for name, use in self.routes.items() if use.state == "active"]
@@ -135,11 +140,10 @@ class Run:
         ]
 
     def summary(self) -> str:
-        cpu = sum(batch.cpu for batch in self.batches)
         text = ", ".join(f"{number} {outcome}" for outcome, number in self.counts().items())
         return (
             f"CrewAI {self.crewai}, {self.subset}, {self.accel}: {len(self.outcomes)} results: "
-            f"{text}; {self.wall:.0f} s, {cpu:.0f} s CPU in {len(self.batches)} batches"
+            f"{text}; {self.wall:.0f} s, {self.cpu:.0f} s CPU in {len(self.batches)} batches"
         )
 
 

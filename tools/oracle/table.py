@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from oracle import judgement, results
+from oracle import earlier, judgement, results
 from oracle.comparison import compare
+from oracle.earlier import Part
 from oracle.results import Run
 from oracle.workplace import REPOSITORY, OracleError
 
@@ -78,8 +79,11 @@ def _programs(beside: Path) -> dict[str, str]:
     return {row["program"]: row["verdict"] for row in rows if row["verdict"] != "skipped"}
 
 
-def document(found: list[Pair], command: str, today: date) -> str:
-    """The Markdown text."""
+def document(found: list[Pair], command: str, today: date, before: str = "") -> str:
+    """The Markdown text; versions that only ``before`` tells of stay as they are."""
+    fresh = [Part(pair.off.crewai, _row(pair), tuple(_remarks(pair))) for pair in found]
+    kept = earlier.parts(before, [part.version for part in fresh])
+    parts = sorted([*fresh, *kept], key=lambda part: _number(part.version), reverse=True)
     lines = [
         "# Compatibility",
         "",
@@ -92,7 +96,7 @@ def document(found: list[Pair], command: str, today: date) -> str:
         "| CrewAI | tests | passed off | passed on | held against us | routes active "
         "| of those exercised | minutes off / on | programs the same |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-        *map(_row, found),
+        *(part.row for part in parts),
         "",
         "- **tests**: of the whole suite, unless a subset is named. Those that don't pass do so",
         "  without us either: they need files of CrewAI's repository, a newer SQLite, a service.",
@@ -103,7 +107,7 @@ def document(found: list[Pair], command: str, today: date) -> str:
         "- **programs**: those of `tests/programs` that work with that version, run by",
         "  `python tools/compat matrix`: same output, events, requests and files.",
         "",
-        *_remarks(found),
+        *(line for part in parts for line in part.section),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -125,27 +129,24 @@ def _same(pair: Pair) -> str:
     return f"{same} of {len(pair.programs)}" if pair.programs else "-"
 
 
-def _remarks(found: list[Pair]) -> list[str]:
-    lines: list[str] = []
-    for pair in found:
-        calls = sum(use.calls for use in pair.on.routes.values())
-        fallbacks = sum(use.fallbacks for use in pair.on.routes.values())
-        lines += [f"## CrewAI {pair.off.crewai}", ""]
-        lines.append(
-            f"Python {pair.on.python}; {calls:,} calls of routes, {fallbacks:,} of them served by "
-            f"CrewAI's own code; "
-            f"outcomes that differed at first sight: {pair.differences}. "
-            f"Run on {pair.off.started[:10]} (off) and {pair.on.started[:10]} (on), "
-            f"wheel {pair.on.wheel}."
-        )
-        lines += ["", *_unused(pair.on), *_list("Held against us", pair.against_us)]
-        lines += _list("Differed once, and why that is not held against us", pair.explained)
-        unlike = [f"{name}: {said}" for name, said in pair.programs.items() if said != "same"]
-        lines += _list("Programs that were not the same", unlike)
-        lines += _list(
-            "Left out on both sides", [f"{t}: {why}" for t, why in pair.off.deselected.items()]
-        )
-    return lines
+def _remarks(pair: Pair) -> list[str]:
+    calls = sum(use.calls for use in pair.on.routes.values())
+    fallbacks = sum(use.fallbacks for use in pair.on.routes.values())
+    lines = [f"## CrewAI {pair.off.crewai}", ""]
+    lines.append(
+        f"Python {pair.on.python}; {calls:,} calls of routes, {fallbacks:,} of them served by "
+        f"CrewAI's own code; "
+        f"outcomes that differed at first sight: {pair.differences}; "
+        f"minutes of CPU off / on: {pair.off.cpu / 60:.1f} / {pair.on.cpu / 60:.1f}. "
+        f"Run on {pair.off.started[:10]} (off) and {pair.on.started[:10]} (on), "
+        f"wheel {pair.on.wheel}."
+    )
+    lines += ["", *_unused(pair.on), *_list("Held against us", pair.against_us)]
+    lines += _list("Differed once, and why that is not held against us", pair.explained)
+    unlike = [f"{name}: {said}" for name, said in pair.programs.items() if said != "same"]
+    lines += _list("Programs that were not the same", unlike)
+    left_out = [f"{test}: {why}" for test, why in pair.off.deselected.items()]
+    return lines + _list("Left out on both sides", left_out)
 
 
 def _unused(on: Run) -> list[str]:
