@@ -121,8 +121,9 @@ def examine(versions: list[str], folder: Path) -> Iterator[tuple[Route, str, str
             if any(read.startswith("pydantic.") for read in route.reads):
                 for name, wheel in pydantic.items():
                     yield route, version, name, combined(route, {**crewai, "pydantic": wheel})
-            else:
-                yield route, version, "", combined(route, crewai)
+            else:  # pydantic's classes are bases of CrewAI's
+                bases = {"pydantic": pydantic[PYDANTIC[-1]]}
+                yield route, version, "", combined(route, {**crewai, **bases})
 
 
 def main() -> int:

@@ -49,13 +49,20 @@ class Wheel:
         return next((name for name in names if name in self._names), None)
 
 
-def statements(node: ast.AST | None) -> Iterator[ast.stmt]:
-    """Statements of a body, those under if/try/with included."""
+def statements(node: ast.AST | None, unseen: str = "") -> Iterator[ast.stmt]:
+    """Statements of a body, those under if/try/with included.
+
+    Of a class those for type checkers are not: they say what comes from elsewhere. Of a module they
+    are, since pydantic's says so what its ``__getattr__`` finds.
+    """
+    if isinstance(node, ast.ClassDef):
+        unseen = "TYPE_CHECKING"
+    never = isinstance(node, ast.If) and ast.unparse(node.test) in (unseen, f"typing.{unseen}")
     for field in ("body", "orelse", "handlers", "finalbody"):
-        for child in getattr(node, field, ()):
+        for child in () if never and field == "body" else getattr(node, field, ()):
             yield child
             if isinstance(child, (ast.If, ast.Try, ast.With, ast.ExceptHandler)):
-                yield from statements(child)
+                yield from statements(child, unseen)
 
 
 def _defines(node: ast.stmt, name: str) -> bool:

@@ -73,6 +73,12 @@ def test_an_inherited_target_has_the_digest_of_its_base(wheels: MakeWheels) -> N
             "crewai.base:Own.__getattr__",
             id="the order of Python",
         ),
+        pytest.param(
+            "from typing import TYPE_CHECKING\nfrom .base import Base\nclass Said(Base):\n"
+            "    if TYPE_CHECKING:\n        def __getattr__(self, name): ...\nclass C(Said): ...",
+            READ,
+            id="for type checkers",
+        ),
         pytest.param("class C(Exception): ...", None, id="built-in"),
         pytest.param("class C: ...", None, id="no base"),
         pytest.param("from elsewhere import M\nclass C(M): ...", None, id="not in the wheels"),
