@@ -367,7 +367,8 @@ def test_a_run_does_not_import_it(cache: Path, tmp_path: Path) -> None:
         ("import unittest.mock", "needs imports.lazy"),
         ("import chromadb", "chromadb is imported already"),
         (
-            "from fast_crewai.imports import manifest; manifest.VERSIONS = {}",
+            "from fast_crewai.imports import manifest, store; store.read = lambda path: None\n"
+            "manifest.VERSIONS = {}",
             "CrewAI's code differs from every version that it was proven on",
         ),
         (
@@ -389,6 +390,51 @@ def test_otherwise_it_is_imported(before: str, reason: str, cache: Path, tmp_pat
     env = environment(**QUIET, XDG_CACHE_HOME=cache)
     answer = start("-c", ON + before + REASON, cwd=tmp_path, env=env)
     assert answer.stdout == f"True off {reason}\n", answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("file.write_text(file.read_text() + '#')", "CrewAI's code differs from every version"),
+        ("os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))", "None"),
+        ("os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns - 10**9))", "None"),
+        ("os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))", "None"),
+        ("file.unlink()", "missing"),
+    ],
+)
+def test_a_file_that_changed_makes_a_first_run(change: str, problem: str, tmp_path: Path) -> None:
+    """What is stored is of these very files as they are; their text is looked at anew."""
+    program = f"""
+        import os, shutil, time
+        from importlib.machinery import PathFinder
+        from pathlib import Path
+        from fast_crewai.imports import lazy, proving, store
+        lazy.LAZY.state = lazy.WAITING
+        site = Path(PathFinder.find_spec("crewai").submodule_search_locations[0]).parent
+        for name in ("crewai", "crewai_core"):
+            shutil.copytree(site / name, name)
+        folder = Path("crewai").resolve()
+        before = proving.look(folder)
+        store.write(before.mark, {{"problem": None}})
+        again = proving.look(folder)
+        print(before.problem, before.stored, again.stored, again.sources)
+        file = folder / "rag" / "factory.py"
+        stat = file.stat()
+        time.sleep(0.05)  # a file system's clock ticks
+        {change}
+        try:
+            after = proving.look(folder)
+        except FileNotFoundError:
+            print("missing")
+        else:
+            print(after.problem, after.stored, before.mark == after.mark)
+    """
+    env = environment(**QUIET, XDG_CACHE_HOME=tmp_path)
+    answer = start("-c", code(program), cwd=tmp_path, env=env)
+    known, _, after = answer.stdout.partition("\n")
+    assert known == "None None {'problem': None} {}", answer.stderr
+    assert after.startswith(problem), answer.stderr
+    assert problem == "missing" or after.endswith(" None False\n")
 
 
 @pytest.mark.parametrize(
