@@ -58,8 +58,9 @@ def look(folder: Path) -> Found:
     found.problem = _unsuitable() or _locate(folder, found)
     if found.problem is None:
         for name, what in PORTIONS.items():
-            loaded = [package for package in what.packages if package in sys.modules]
-            found.present.update({name: package for package in loaded[:1]})
+            for package in what.packages:
+                if package in sys.modules:
+                    found.present.setdefault(name, package)
         stored = store.read(found.mark)
         if stored is None or stored["touched"] != found.touched:
             found.problem = _read(found)
