@@ -7,6 +7,7 @@ assumed, and the transformed code is kept for the next runs, under a digest of a
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -46,6 +47,9 @@ class Found:
     sources: dict[str, bytes] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     specs: dict[str, ModuleSpec] = field(default_factory=dict)
+    touched: list[int] = field(default_factory=list)  # when each file was, by the file system
+    present: dict[str, str] = field(default_factory=dict)  # portion → its library, imported already
+    earlier: Mapping[str, Any] = field(default_factory=dict)  # portions that a first run has seen
 
 
 def look(folder: Path) -> Found:
@@ -53,9 +57,39 @@ def look(folder: Path) -> Found:
     found = Found()
     found.problem = _unsuitable() or _locate(folder, found)
     if found.problem is None:
-        found.stored = store.read(found.mark)
-        found.problem = _read(found) if found.stored is None else found.stored["problem"]
+        for name, what in PORTIONS.items():
+            for package in what.packages:
+                if package in sys.modules:
+                    found.present.setdefault(name, package)
+        stored = store.read(found.mark)
+        if stored is None or stored["touched"] != found.touched:
+            found.problem = _read(found)
+            stored = stored and _confirmed(found, stored)
+        found.stored = stored
+        if found.problem is None and stored is not None:
+            found.problem = stored["problem"]
+            _look_at_portions(found, stored)
     return found
+
+
+def _look_at_portions(found: Found, stored: Mapping[str, Any]) -> None:
+    """What no first run could measure, since somebody had imported it before, this one may."""
+    portions = stored.get("portions", {})
+    unmeasured = {name for name, kept in portions.items() if not kept["measured"]}
+    writable = bool(unmeasured) and os.access(found.mark.parent, os.W_OK)
+    if writable and unmeasured - found.present.keys():
+        found.earlier, found.stored = portions, None
+        if not found.sources:
+            found.problem = _read(found)
+
+
+def _confirmed(found: Found, stored: dict[str, Any]) -> dict[str, Any] | None:
+    """What was stored, if files that were touched since (copied, linked) are the same ones."""
+    if found.problem is not None or stored["content"] != _digest(found.sources):
+        return None
+    stored["touched"] = found.touched
+    store.write(found.mark, stored)
+    return stored
 
 
 def _unsuitable() -> str | None:
@@ -122,9 +156,11 @@ def _environment(found: Found) -> Iterator[Any]:
     """What the stored code depends on."""
     yield from (compiler(), sys.prefix, fast_crewai.__version__)
     for name in _MAKERS:  # while developing
-        yield _state(Path(__file__).parent / f"{name}.py")
+        yield _state(Path(__file__).parent / f"{name}.py")[:2]
     for path in found.files.values():
-        yield str(path), _state(path)
+        modified, size, touched = _state(path)
+        found.touched.append(touched)
+        yield str(path), modified, size
     folders = set()
     for name, spec in found.specs.items():
         places = [spec.origin] if spec.has_location else [*(spec.submodule_search_locations or ())]
@@ -137,12 +173,15 @@ def _environment(found: Found) -> Iterator[Any]:
 
 
 def _state(file: Path) -> tuple[int, int, int]:
-    """Changes when the file does, also if it gets an older time: as Python's own, and stricter."""
+    """Changes when the file does. The last one does even if it gets back its size and its time.
+
+    It is another in a copy, too: a container's image, a folder that is linked to a cache of files.
+    """
     try:
         stat = file.stat()
     except FileNotFoundError:
         return 0, 0, 0
-    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size
+    return stat.st_mtime_ns, stat.st_size, stat.st_ctime_ns
 
 
 # ------------------------------------------------------------------------------ on a first run
@@ -156,7 +195,7 @@ def note(
 ) -> None:
     """Everything has been imported: have the code for the next run. Raises LeavingError."""
     problem = _difference(recorder)
-    stored: dict[str, Any] = {"problem": problem}
+    stored = _stored(found, problem, _digest(found.sources))
     if problem is None:
         cls = getattr(sys.modules[manifest.SETTINGS[0]], manifest.SETTINGS[1])
         variables = frozenset(name.upper() for name in cls.model_fields)
@@ -186,10 +225,20 @@ def note(
     store.write(found.mark, stored)
 
 
+def _stored(found: Found, problem: str | None, content: str) -> dict[str, Any]:
+    return {"problem": problem, "touched": found.touched, "content": content}
+
+
 def _portion(found: Found, name: str, recorder: effects.Recorder) -> dict[str, Any]:
     what = PORTIONS[name]
     modules = {}
+    present = found.present.get(name)
+    if present is not None and name in found.earlier:
+        earlier: dict[str, Any] = found.earlier[name]
+        return earlier
     problem = _problem(found, what, recorder)
+    if present is not None:  # what its import does isn't known
+        problem = f"{present} was imported before CrewAI in the first run"
     if problem is None:
         for module, names in what.left.items():
             left = leaving.leave_out(*_source(found, module), names, stands=what.stands)
@@ -200,6 +249,7 @@ def _portion(found: Found, name: str, recorder: effects.Recorder) -> dict[str, A
         "modules": modules,
         "loggers": tuple(recorder.loggers),
         "variables": portion.environment(what),
+        "measured": present is None,
     }
 
 
@@ -234,7 +284,9 @@ def distrust(reason: str) -> None:
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         found = look(Path(folder))
         if found.stored is not None:
-            store.write(found.mark, {"problem": reason})
+            store.write(found.mark, _stored(found, reason, found.stored["content"]))
+        elif found.earlier:
+            store.write(found.mark, _stored(found, reason, _digest(found.sources)))
 
 
 def _source(found: Found, name: str) -> tuple[bytes, str]:

@@ -160,21 +160,24 @@ class _Category(type(Warning)):  # type: ignore[misc]
     """A library's own category, which has no instances before the library is imported."""
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        real = getattr(sys.modules.get(cls.__module__), cls.__name__, ())
-        return issubclass(subclass, real)
+        names = getattr(sys.modules.get(cls.__module__), "__dict__", {})
+        real = names.get(cls.__name__)  # somebody's own module may have anything there
+        return subclass is cls or (isinstance(real, type) and issubclass(subclass, real))
 
 
 class Filters:
     """What libraries would have added to those of warnings is there from now on.
 
-    ``filters`` are by the package that adds them, in the order in which they are added.
+    ``filters`` are by the package that adds them, in the order in which they are added. A package
+    that is imported already has its own.
     """
 
     def __init__(self, filters: Mapping[str, tuple[Filter, ...]]) -> None:
         self._ours: dict[str, dict[Filter, Any]] = {}  # that stand for a package's
         self._before: dict[str, list[Any]] = {}
         for package, added in filters.items():
-            self._ours[package] = {which: _add(which) for which in added}
+            if package not in sys.modules:
+                self._ours[package] = {which: _add(which) for which in added}
 
     def begin(self, package: str) -> None:
         """A package is about to be executed, perhaps by another's."""
@@ -182,25 +185,53 @@ class Filters:
             self._before[package] = list(warnings.filters)
 
     def end(self, package: str) -> None:
-        """The package has added its own: they belong where ours are, if they still are there."""
-        before, ours = self._before.pop(package, None), self._ours.get(package, {})
+        """The package has added its own: they belong where ours are, if they still are there.
+
+        That is so once. If it is executed again, it adds them again, as without us.
+        """
+        before = self._before.pop(package, None)
         if before is None:
             return
+        ours = self._ours.pop(package)
         now: Any = warnings.filters
-        added = {which: [f for f in now if described(f, which.at_end) == which] for which in ours}
+        front, behind = _new(now, before)
         real = {
-            which: next((f for f in found if f is not ours[which]), None)
-            for which, found in added.items()
+            which: next((f for f in front + behind if described(f, which.at_end) == which), None)
+            for which in ours
         }
         if None in real.values():
             return  # ours stand for them as well
-        of = {id(mine): real[which] for which, mine in ours.items()}
-        others = [f for f in now if not any(f is known for known in (*before, *of.values()))]
+        of = [(mine, real[which]) for which, mine in ours.items()]
         for known in (before, *self._before.values()):
-            theirs = [f for f in known if id(f) not in of]
-            known[:] = [of.get(id(f), f) for f in known if of.get(id(f)) not in theirs]
-        now[:] = others + before
+            known[:] = _with_real(known, of)
+        front, behind = (
+            [f for f in found if not any(f is one for one in real.values())]
+            for found in (front, behind)
+        )
+        now[:] = front + before + behind
         warnings._filters_mutated()  # type: ignore[attr-defined]
+
+
+def _new(now: list[Any], before: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Filters that have been added since, in front of the others and behind them."""
+    added: tuple[list[Any], list[Any]] = ([], [])
+    at_end = False
+    for found in now:
+        if any(found is known for known in before):
+            at_end = True
+        else:
+            added[at_end].append(found)
+    return added
+
+
+def _with_real(filters: list[Any], of: list[tuple[Any, Any]]) -> list[Any]:
+    """Filters with the real ones instead of ours, unless somebody has put up the same since.
+
+    A filter that equals ours is ours: somebody may have copied it.
+    """
+    theirs = [found for found in filters if not any(found == mine for mine, _ in of)]
+    changed = (next((real for mine, real in of if mine == f), f) for f in filters)
+    return [f for f, was in zip(changed, filters, strict=True) if f is was or f not in theirs]
 
 
 def _add(which: Filter) -> Any:
@@ -226,7 +257,7 @@ def described(found: Any, at_end: bool) -> Filter:
     action, message, category, module, line = found
     of = repr(found)
     if message is not None and (category, module, line) == (Warning, None, 0):
-        of = message.pattern
+        of = getattr(message, "pattern", of)
     elif message is None and (module, line) == (None, 0):
         of = f"{category.__module__}:{category.__qualname__}"
     return Filter(action, of, at_end)

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -387,7 +388,8 @@ def test_a_run_does_not_import_it(cache: Path, tmp_path: Path) -> None:
     ],
 )
 def test_otherwise_it_is_imported(before: str, reason: str, cache: Path, tmp_path: Path) -> None:
-    env = environment(**QUIET, XDG_CACHE_HOME=cache)
+    # Files are read on a first run: `manifest.py` with other versions makes it one.
+    env = environment(**QUIET, XDG_CACHE_HOME=tmp_path if "VERSIONS" in before else cache)
     answer = start("-c", ON + before + REASON, cwd=tmp_path, env=env)
     assert answer.stdout == f"True off {reason}\n", answer.stderr
 
@@ -606,3 +608,31 @@ def test_another_installation_is_a_first_run(cache: Path, tmp_path: Path) -> Non
     )
     assert plain.returncode == ours.returncode == 1
     assert ours.stderr == plain.stderr
+
+
+def test_files_that_are_copied_are_known_by_their_content(tmp_path: Path) -> None:
+    """As in a container's image; and one that is edited, but keeps its size and time, is seen."""
+    (found,) = importlib.util.find_spec("crewai").submodule_search_locations  # type: ignore[union-attr,misc]
+    shutil.copytree(found, tmp_path / "site" / "crewai")
+    env = environment(**QUIET, XDG_CACHE_HOME=tmp_path)
+    env["PYTHONPATH"] = os.pathsep.join([str(tmp_path / "site"), env["PYTHONPATH"]])
+
+    def state() -> list[str]:
+        return start("-c", ON + REASON, cwd=tmp_path, env=env).stdout.split(maxsplit=2)[1:]
+
+    assert [state()[0] for _ in range(2)] == ["off", "active"]
+    file = tmp_path / "site" / "crewai" / "rag" / "factory.py"
+    before = file.stat()
+    os.link(file, tmp_path / "linked")
+    assert file.stat().st_ctime_ns != before.st_ctime_ns
+    (mark,) = (tmp_path / "fast-crewai" / "deferred").iterdir()
+    stored = mark.read_bytes()
+    assert state()[0] == "active"
+    assert mark.read_bytes() != stored  # from now on they are known by their state again
+    text = file.read_bytes()
+    assert text.startswith(b'"""F')
+    file.write_bytes(text.replace(b'"""F', b'"""G', 1))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_size == before.st_size
+    assert state() == ["off", "CrewAI's code differs from every version that it was proven on\n"]
+    assert [path.name for path in mark.parent.iterdir()] == [mark.name]

@@ -252,6 +252,39 @@ CASES = [
     import requests
     print(warnings.filters)
     """,
+    # Filters that somebody has copied; packages that are executed twice; a module of somebody's.
+    """
+    import warnings
+    warnings.filters[:] = [tuple(list(found)) for found in warnings.filters]
+    warnings.simplefilter("error")
+    import numpy, requests
+    print(*warnings.filters, sep="\n")
+    from urllib3.exceptions import SecurityWarning
+    warnings.warn("said", SecurityWarning)
+    """,
+    """
+    import importlib, warnings
+    import requests
+    warnings.simplefilter("error")
+    importlib.reload(requests)
+    print(*warnings.filters, sep="\n")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "requests"]:
+        del sys.modules[name]
+    import requests
+    print(*warnings.filters, sep="\n")
+    print([f[2] is requests.exceptions.FileModeWarning for f in warnings.filters])
+    """,
+    """
+    import warnings
+    class Anything:
+        def __getattr__(self, name):
+            return len
+    sys.modules["urllib3.exceptions"] = Anything()
+    warnings.simplefilter("always", BytesWarning, append=True)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.warn("said", BytesWarning)
+    print(said, [issubclass(found[2], found[2]) for found in warnings.filters])
+    """,
     """
     import crewai.utilities.pydantic_schema_utils as s
     print(s.jsonref.__name__, names(s), s.jsonref.requests.Session)
@@ -562,3 +595,46 @@ def test_a_fork_in_which_it_is_asked_for(cache: Path, tmp_path: Path) -> None:
         cache,
         tmp_path,
     )
+
+
+@pytest.mark.parametrize("names", ["requests", "urllib3", "numpy", "jsonref, numpy.exceptions"])
+def test_filters_of_what_was_imported_before(names: str, cache: Path, tmp_path: Path) -> None:
+    """They are there already, and what a program has put in front of them stays there."""
+    program = f"""
+import warnings, {names}
+try:
+    from urllib3.exceptions import DependencyWarning, SecurityWarning
+except ImportError:
+    pass
+warnings.simplefilter("error", Warning)
+warnings.simplefilter("ignore", ImportWarning)
+warnings.simplefilter("ignore", DeprecationWarning)
+import crewai
+print(*warnings.filters, sep="\\n")
+import numpy, requests
+print(*warnings.filters, sep="\\n")
+"""
+    env = environment(**QUIET, XDG_CACHE_HOME=cache)
+    plain, ours = (start("-c", first + program, cwd=tmp_path, env=env).stdout for first in ("", ON))
+    assert ours == plain != ""
+
+
+def test_what_was_imported_before_a_first_run_is_measured_later(tmp_path: Path) -> None:
+    """Else nobody would know what its import does: which loggers and filters it adds."""
+    env = environment(**QUIET, XDG_CACHE_HOME=tmp_path)
+    told = """
+import logging
+print(sorted(name for name in logging.root.manager.loggerDict if not name.startswith("fast_")))
+"""
+    plain = start("-c", "import crewai\n" + told, cwd=tmp_path, env=env).stdout
+    before = ("import numpy, requests\n", "import numpy, requests\n", "import httpx\n", "", "")
+    said = [start("-c", ON + names + STATE, cwd=tmp_path, env=env).stdout for names in before]
+    assert said[0].startswith("[] first run here"), said
+    assert "references is imported at once: requests was imported before CrewAI" in said[1]
+    assert "'http'" in said[1]
+    assert said[2].startswith("[] first run here"), said
+    assert "'references'" in said[3], said
+    assert "'http'" in said[3], said
+    assert "at once" not in said[3]
+    ours = start("-c", ON + "import crewai\n" + told, cwd=tmp_path, env=env).stdout
+    assert ours == plain != ""
