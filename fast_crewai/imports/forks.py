@@ -9,11 +9,13 @@ lock of ours while something is imported: two threads could need what the other 
 from __future__ import annotations
 
 import _thread
+import importlib
 import os
 import sys
 import threading
 import time
 from collections.abc import Iterable
+from importlib.machinery import ExtensionFileLoader
 from typing import Any
 
 _PATIENCE = 5.0  # seconds
@@ -59,20 +61,46 @@ def _in_parent() -> None:
     global _interrupted
     if _interrupted:
         _interrupted = False
-        _thread.interrupt_main()
+        _thread.start_new_thread(_interrupt, ())
+
+
+def _interrupt() -> None:
+    time.sleep(_PAUSE)  # the fork is at its end by then
+    _thread.interrupt_main()
 
 
 def _in_child() -> None:
     global _interrupted
     _interrupted = False
-    for name in _others():
-        sys.modules["_frozen_importlib"]._module_locks.pop(name, None)  # type: ignore[attr-defined]
-        spec = getattr(sys.modules.get(name), "__spec__", None)
-        if getattr(spec, "_initializing", False):
-            sys.modules.pop(name, None)
+    names = _others()
+    for name in names:
+        sys.modules["_frozen_importlib"]._module_locks.pop(name, None)
+        if _is_begun(name) and isinstance(sys.modules[name].__loader__, ExtensionFileLoader):
+            sys.modules.pop(name)  # its code can't be executed in the same module
+    waiting = [name for name in reversed(names) if _is_begun(name)]  # the innermost comes first
+    failed: list[str] = []
+    while waiting != failed:  # one thread may have waited for what another one imported
+        waiting, failed = [name for name in waiting if not _import_again(name)], waiting
+    for name in waiting:
+        sys.modules.pop(name, None)
+
+
+def _is_begun(name: str) -> bool:
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    return bool(getattr(spec, "_initializing", False))
+
+
+def _import_again(name: str) -> bool:
+    """Execute it anew: others have it already, and it has its submodules."""
+    try:
+        module = importlib.reload(sys.modules[name])
+        parent, _, child = name.rpartition(".")
+        if parent in sys.modules:
+            setattr(sys.modules[parent], child, module)
+    except Exception:  # whoever imports it next is told
+        return False
+    return True
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child
-    )
+    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)

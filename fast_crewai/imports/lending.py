@@ -89,9 +89,8 @@ class Without(watch.Showing):
     """A module that lacks some names. Whoever replaces one finds it there: it is watched."""
 
     def __getattribute__(self, name: str) -> Any:
-        if name == "__dict__":
-            if _asking_package() != _UNNOTICED:
-                _fill(self)
+        if name == "__dict__" and _asking_package() != _UNNOTICED:
+            _fill(self)
         return watch.Showing.__getattribute__(self, name)
 
     def __getattr__(self, name: str) -> Any:
