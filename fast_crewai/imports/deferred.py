@@ -26,6 +26,7 @@ from fast_crewai.imports import (
     asking,
     effects,
     environ,
+    forks,
     journal,
     lazy,
     leaving,
@@ -137,6 +138,9 @@ def _use(stored: Mapping[str, Any], specs: dict[str, ModuleSpec]) -> None:
         _state.awaited.update(dict.fromkeys(left_out.what.libraries))
     _state.awaited.update(specs)
     _state.awaited[manifest.SHELL[0]] = None
+    forks.expect((*manifest.DEFERRED, *manifest.PACKAGES))
+    for left_out in _state.portions:
+        forks.expect((*left_out.what.measured, *left_out.what.libraries))
 
 
 # ------------------------------------------------------------------------------ during the import

@@ -19,7 +19,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from typing import Any
 
 from fast_crewai.hooks import store
-from fast_crewai.imports import environ, journal, others, proof, rewriting, watch
+from fast_crewai.imports import environ, forks, journal, others, proof, rewriting, watch
 from fast_crewai.imports.feature import NOTHING, WAITING, Feature
 
 LAZY = Feature(
@@ -215,6 +215,7 @@ def _leave_out() -> None:
         logging.getLogger(f"openai{name}")
     _pending = True
     LAZY.used()
+    forks.expect((SOURCE, *proof.LEFT_OUT))
     _rename()
     for name in (*_WATCHED, *_LACKING):
         _watch(name)

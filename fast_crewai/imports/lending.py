@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 import types
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from fast_crewai.imports import asking, leaving, watch
@@ -24,15 +24,12 @@ _lenders: dict[int, Lender] = {}  # by the id of the module
 
 
 class Lender:
-    """What one module has been executed without; ``importing`` is entered for each import."""
+    """What one module has been executed without."""
 
-    def __init__(
-        self, module: types.ModuleType, user: User, importing: AbstractContextManager[object]
-    ) -> None:
+    def __init__(self, module: types.ModuleType, user: User) -> None:
         self._module = module  # its id is taken as long as we know it
         self._namespace = vars(module)
         self._names, self._annotations = user.names, user.annotations
-        self._importing = importing
         self._lent: set[str] = set()
         if user.helped:
             self._namespace[leaving.HELPER] = self.value
@@ -47,16 +44,15 @@ class Lender:
             return self._namespace[name]
         except KeyError:
             if not self.lacks(name):  # deleted since
-                raise NameError(f"name {name!r} is not defined") from None
+                raise NameError(f"name {name!r} is not defined", name=name) from None
         return self.lend(name)
 
     def lend(self, name: str) -> Any:
         """Import it. Raises what that raises."""
         source, there = self._names[name]
-        with self._importing:
-            value: Any = importlib.import_module(source)
-            if there:
-                value = getattr(value, there)
+        value: Any = importlib.import_module(source)
+        if there:
+            value = getattr(value, there)
         value = self._namespace.setdefault(name, value)
         self._lent.add(name)
         return value
@@ -81,14 +77,20 @@ def _fill(module: types.ModuleType) -> None:
             lender.fill()
 
 
+def _asking_package() -> str:
+    try:
+        names = sys._getframe(2).f_globals
+    except ValueError:  # a thread or an exit handler that is nothing but ``vars(module)``
+        return ""
+    return str(names.get("__name__")).partition(".")[0]
+
+
 class Without(watch.Showing):
     """A module that lacks some names. Whoever replaces one finds it there: it is watched."""
 
     def __getattribute__(self, name: str) -> Any:
-        if name == "__dict__":
-            asks = str(sys._getframe(1).f_globals.get("__name__"))
-            if asks.partition(".")[0] != _UNNOTICED:
-                _fill(self)
+        if name == "__dict__" and _asking_package() != _UNNOTICED:
+            _fill(self)
         return watch.Showing.__getattribute__(self, name)
 
     def __getattr__(self, name: str) -> Any:

@@ -25,9 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fast_crewai import config
-from fast_crewai.imports import journal, lazy, others, proof, store, watch
+from fast_crewai.imports import forks, journal, lazy, others, proof, store, watch
 from fast_crewai.imports.feature import ACTIVE, NOTHING, WAITING, Feature
-from fast_crewai.imports.forks import Imports
 from fast_crewai.imports.lending import Lender
 
 if TYPE_CHECKING:
@@ -66,9 +65,6 @@ _made: dict[str, types.ModuleType] = {}  # packages that look for names when the
 _lenders: dict[str, Lender] = {}  # modules that lack names
 _expected: dict[str, None] = {}  # modules that would have been imported by now, in this order
 
-# Entered while something is imported that plain Python would have imported before: a child that
-# is forked meanwhile would wait for its import lock without end.
-_importing = Imports()
 _settling = threading.RLock()
 
 
@@ -89,6 +85,7 @@ def plan(spec: ModuleSpec | None) -> None:
     if problem is not None:
         return REEXPORTS.turn_off(problem)
     _awaited.update(dict.fromkeys((*_packages, *lazy.FRAMEWORKS)))
+    forks.expect(("openai", lazy.SOURCE))
     _pending = True
     return None
 
@@ -171,7 +168,7 @@ def code_for(module: types.ModuleType, name: str, loader: object) -> types.CodeT
         lazy.asked_for_all.append(settle_quietly)
         REEXPORTS.used()
     if name in _users:
-        _lenders[name] = Lender(module, _users[name], _importing)
+        _lenders[name] = Lender(module, _users[name])
     else:
         if name == _ROOT:
             _need((*_outside, "pydantic", watch.CLOCK))
@@ -213,7 +210,7 @@ def executed(name: str) -> None:
 
 def settle() -> None:
     """Import all that would have been imported by now. Raises what that raises."""
-    with _settling, _importing:
+    with _settling:
         if _pending:
             _settle()
 
@@ -259,12 +256,10 @@ def _answer(module: types.ModuleType, name: str) -> Any:
         child = f"{package}.{name}"
         if child not in _expected:
             return types.ModuleType.__getattribute__(module, name)
-        with _importing:
-            return importlib.import_module(child)
-    with _importing:
-        value: Any = importlib.import_module(target[0])
-        if target[1]:
-            value = getattr(value, target[1])
+        return importlib.import_module(child)
+    value: Any = importlib.import_module(target[0])
+    if target[1]:
+        value = getattr(value, target[1])
     return _names(module).setdefault(name, value)
 
 

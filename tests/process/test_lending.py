@@ -86,6 +86,11 @@ CASES = [
     OUTPUT + "print(find(R)); del c.ResponseFunctionWebSearch; find(R)",
     OUTPUT + "del c.ResponseFunctionToolCall; find(R)",
     OUTPUT + "vars(c).pop('ResponseFunctionToolCall'); find(R)",
+    OUTPUT
+    + """del c.ResponseFunctionWebSearch
+try: find(R)
+except NameError as error: print(error, error.name)
+""",
     """
     from unittest.mock import patch
     with patch("crewai.llms.providers.openai.completion.Response") as r, patch.dict(vars(c)):
@@ -117,6 +122,15 @@ CASES = [
     "import pickle; print(pickle.dumps([openai.pydantic_function_tool, openai.NOT_GIVEN]))",
     "import importlib; importlib.reload(c); print(names(c), c.Response)",
     "import importlib; importlib.reload(openai.lib); print(names(openai.lib))",
+    """
+    import _thread
+    seen = []
+    sys.unraisablehook = seen.append
+    _thread.start_new_thread(vars, (c,))  # nobody's frame asks
+    while not seen and "openai.lib.streaming" not in sys.modules: pass
+    print([what.exc_type for what in seen])
+    print(sorted(n for n in vars(c) if "fast_crewai" not in n))
+    """,
     "import logging; print(sorted(n for n in logging.root.manager.loggerDict if 'openai' in n))",
     "print(c.__spec__.name, c.__file__, isinstance(c, type(sys)), repr(c), c.__package__)",
     """

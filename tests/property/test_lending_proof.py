@@ -1,6 +1,5 @@
 """A module that lacks names is what it would be with them, whatever it does with them."""
 
-import contextlib
 import importlib.util
 import itertools
 import re
@@ -74,7 +73,7 @@ def execute(name: str, path: Path, lent: bool) -> types.ModuleType | None:
     user = lending_proof.look(name, path, {"lent_library": set(NAMES)})
     if user is None:
         return None
-    lender = Lender(module, user, contextlib.nullcontext())
+    lender = Lender(module, user)
     exec(user.code, vars(module))
     lender.executed()
     return module
