@@ -335,11 +335,14 @@ class RustSQLiteWrapper:
     def implementation(self) -> Literal["rust"]: ...
 
 def answer_of(
-    ask: Callable[[], Any], loops: tuple[Callable[[], Any], Callable[[Any], None]], seconds: float
+    ask: Callable[[], Any],
+    loops: tuple[Callable[[], Any], Callable[[Any], None], type],
+    seconds: float,
 ) -> Any:
     """The result of the future that `ask()` makes for the running event loop, for which an object
     that waits for nothing else stands meanwhile; its exception is raised. `ask` is native code
-    that works in another thread. `loops`: asyncio's `_get_running_loop` and `_set_running_loop`.
+    that works in another thread, and is called in an empty context. `loops`: asyncio's
+    `_get_running_loop` and `_set_running_loop`, and `contextvars.Context`.
 
     Raises Declined if `ask` takes another loop, or there is no result after so many seconds."""
 

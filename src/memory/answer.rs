@@ -6,6 +6,7 @@
 
 use super::paused::Paused;
 use crate::errors::{Result, declined, guarded};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use std::sync::{Condvar, Mutex};
@@ -106,13 +107,15 @@ impl Answer {
 
 /// The result of `ask()`, which returns a future of the running event loop's.
 ///
-/// `loops`: asyncio's (`_get_running_loop`, `_set_running_loop`). Declined if LanceDB takes no
-/// notice of the loop, or gives no answer in time.
+/// `loops`: asyncio's (`_get_running_loop`, `_set_running_loop`), and the class of contexts.
+/// LanceDB keeps the context it is asked in, and frees it while it is asked the next time, or in a
+/// thread of its own: it must hold nothing of anybody's. Declined if LanceDB takes no notice of
+/// the loop, or gives no answer in time.
 #[pyfunction]
 pub fn answer_of(
     py: Python<'_>,
     ask: &Bound<'_, PyAny>,
-    loops: (Bound<'_, PyAny>, Bound<'_, PyAny>),
+    loops: (Bound<'_, PyAny>, Bound<'_, PyAny>, Bound<'_, PyAny>),
     seconds: f64,
 ) -> Result<Py<PyAny>> {
     guarded(|| {
@@ -120,14 +123,15 @@ pub fn answer_of(
             return declined("an odd time");
         };
         let answer = Bound::new(py, Answer::new())?;
-        let (get, set) = loops;
+        let (get, set, context) = loops;
+        let context = context.call0()?;
         let future = {
             // Nobody sees the loop: no collection, no signal's handler and no other thread runs
             // here, since all that is called is native.
             let _paused = Paused::new(py);
             let running = get.call0()?;
             set.call1((&answer,))?;
-            let future = ask.call0();
+            let future = context.call_method1(intern!(py, "run"), (ask,));
             set.call1((running,))?;
             future?
         };

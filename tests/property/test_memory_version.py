@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 import os
 import random
@@ -28,7 +29,7 @@ from fast_crewai.hooks.areas.memory_version import Versions
 pytestmark = pytest.mark.usefixtures("routes")
 
 DIM = memories.SIZES[2][0]
-LOOPS = (asyncio._get_running_loop, asyncio._set_running_loop)
+LOOPS = (asyncio._get_running_loop, asyncio._set_running_loop, contextvars.Context)
 
 
 @pytest.fixture
@@ -238,6 +239,31 @@ def test_what_gives_no_answer(collects):
     finally:
         gc.enable()
     assert len(asked) == 1
+
+
+def test_nobody_meets_the_loop_that_is_none(handle):
+    """LanceDB keeps the contexts it is asked in, and may free what is in them when it is asked."""
+    versions, held = Versions(), contextvars.ContextVar("held")
+    by_loop, by_us = [], []
+    known = versions.of(handle)
+
+    class Held:
+        def __init__(self, seen):
+            self.seen = seen
+
+        def __del__(self):
+            self.seen.append((type(asyncio._get_running_loop()).__name__, gc.isenabled()))
+
+    def inside(seen, ask):
+        held.set(Held(seen))
+        assert ask() == known
+
+    for _ in range(100):
+        contextvars.copy_context().run(inside, by_us, lambda: versions.of(handle))
+        contextvars.copy_context().run(inside, by_loop, lambda: handle.version)
+    assert len(by_us) == 100  # nothing of ours keeps what the caller's context holds
+    assert versions.of(handle) == known
+    assert {seen for seen in by_us + by_loop if "Answer" in seen[0] or not seen[1]} == set()
 
 
 @pytest.mark.parametrize("outcome", ["set_result", "set_exception"])

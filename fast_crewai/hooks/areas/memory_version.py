@@ -9,13 +9,14 @@ waits for the answer itself.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import types
 from contextlib import suppress
 from typing import Any
 
 from fast_crewai._core import Declined, answer_of
 
-_LOOPS = (asyncio._get_running_loop, asyncio._set_running_loop)
+_LOOPS = (asyncio._get_running_loop, asyncio._set_running_loop, contextvars.Context)
 _PATIENCE = 2.0  # seconds; without an answer until then LanceDB's own way is gone
 
 
@@ -38,7 +39,7 @@ class Versions:
         self._native: Any = Table
         self._loop: Any = BackgroundEventLoop
         self._expected = self._now()
-        self._is_usable = self._is_known()
+        self._is_usable = self._is_known() and callable(vars(Table).get("is_open"))
 
     def of(self, handle: Any) -> Any:
         """What ``handle.version`` says."""
@@ -50,8 +51,12 @@ class Versions:
                 and type(inner._inner) is self._native
                 and self._now() == self._expected
             ):
+                native = inner._inner
+                # Whenever it is called, LanceDB first frees what its threads could not, which may
+                # run anybody's code: not while a loop that is none is the running one.
+                native.is_open()
                 try:
-                    return answer_of(inner._inner.version, _LOOPS, _PATIENCE)
+                    return answer_of(native.version, _LOOPS, _PATIENCE)
                 except Declined:  # LanceDB does it in another way, or takes too long
                     self._is_usable = False
         return handle.version
