@@ -186,8 +186,8 @@ def gather_schemas(schema: Any, definitions: Any) -> tuple[dict[str, Any], list[
     Raises Declined for schemas of more than 150 levels and those that pydantic would refuse."""
 
 def track_records(records: list[Any], /) -> None:
-    """Python's collector looks at these records of memory, which `MemoryMirror.recall` has left
-    `apart`, as it does at all others."""
+    """Python's collector looks at the vectors of these records of memory, which
+    `MemoryMirror.recall` has left `apart`, as it does at all others."""
 
 def track_again(objects: list[object], /) -> None:
     """Objects that the garbage collector keeps apart (`gc.freeze`) become young again."""
@@ -470,8 +470,8 @@ class MemoryMirror:
         apart: bool = False,
     ) -> list[list[tuple[Any, float]]]:
         """For each query and prefix, as `search`, records of their own and scores: those that
-        aren't private, `everything`, or those of this source, too. `apart` ones aren't tracked by
-        Python's collector until `track_records` is given them.
+        aren't private, `everything`, or those of this source, too. The vectors of `apart` ones
+        aren't tracked by Python's collector until `track_records` is given the records.
 
         Raises Declined as `search`, if two of the `size` nearest, or the next one, are equally
         near, if a row is no record, or if `naive` and a row was made at a time with a zone."""

@@ -1,6 +1,5 @@
 //! Python edge of the memory functions.
 
-use super::apart::leave_alone;
 use super::kept::Kept;
 use super::mirror::{Found, Mirror, Row, Rows, Text};
 use super::records::MemoryRecords;
@@ -186,7 +185,7 @@ impl MemoryMirror {
     }
 
     /// `search`, with records and scores: those that aren't private, or all, or of this source;
-    /// `apart`: the collector doesn't look at them (`track_records`)
+    /// `apart`: the collector doesn't look at their vectors (`track_records`)
     #[pyo3(signature = (
         queries, prefixes, size, records, everything, source, naive, apart=false
     ))]
@@ -238,14 +237,7 @@ impl MemoryMirror {
                 let tasks = PyList::empty(py);
                 for scores in shown.drain(..) {
                     let pairs = records.by_ref().take(scores.len()).zip(scores);
-                    let pairs = pairs.map(|pair| {
-                        let pair = pair.into_pyobject(py)?;
-                        if apart {
-                            leave_alone(&pair);
-                        }
-                        Ok(pair)
-                    });
-                    tasks.append(PyList::new(py, pairs.collect::<Result<Vec<_>>>()?)?)?;
+                    tasks.append(PyList::new(py, pairs.collect::<Vec<_>>())?)?;
                 }
                 Ok(tasks)
             };

@@ -68,7 +68,7 @@ struct Parsed<'py> {
 impl MemoryRecords {
     /// A record of its own for each of `places` (indices into `rows`). Declined for a row that
     /// may be none, or, if `naive`, has a time in another form than CrewAI's without a zone.
-    /// `apart` ones aren't tracked by the collector (`apart.rs`).
+    /// The vectors of `apart` ones aren't tracked by the collector (`apart.rs`).
     #[allow(clippy::too_many_arguments)]
     pub fn make<'py, T>(
         &self,
@@ -164,9 +164,7 @@ impl MemoryRecords {
         set(&record, intern!(py, "__pydantic_extra__"), none.bind(py))?;
         set(&record, intern!(py, "__pydantic_private__"), none.bind(py))?;
         if apart {
-            for part in [&labels, &vector, values.as_any(), &fields, &record] {
-                leave_alone(part);
-            }
+            leave_alone(&vector);
         }
         Ok(record)
     }

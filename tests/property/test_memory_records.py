@@ -381,9 +381,10 @@ def answered(storage, **options):
         return memory.recall("q", limit=5, include_private=True, **options), flows[0]
 
 
-def are_tracked(record):
-    own = (record, vars(record), record.embedding, record.categories, record.model_fields_set)
-    return [gc.is_tracked(part) for part in own]
+def is_tracked(record):
+    """Whether the collector looks at a record's vector; at the record it always does."""
+    assert all(map(gc.is_tracked, (record, vars(record), record.categories)))
+    return gc.is_tracked(record.embedding)
 
 
 def test_the_collector_looks_at_what_is_answered(storage, routes):
@@ -402,7 +403,7 @@ def test_the_collector_looks_at_what_is_answered(storage, routes):
     found = [r for f in flow.state.chunk_findings for r, _ in f["results"]]
     assert kept <= {id(record) for record in found}
     apart = [record for record in found if id(record) not in kept]
-    assert apart and not any(any(are_tracked(record)) for record in apart)
+    assert apart and not any(map(is_tracked, apart))
 
 
 def test_records_apart_go_with_their_flow(storage):
@@ -422,13 +423,27 @@ def test_records_apart_go_with_their_flow(storage):
     assert not any(record() for record in found)
 
 
+def test_a_cycle_through_a_record_that_was_not_answered_is_found(storage):
+    ours, flow = answered(storage)
+    kept = {id(match.record) for match in ours}
+    found = [r for f in flow.state.chunk_findings for r, _ in f["results"] if id(r) not in kept]
+    one, other, copied = found[0], found[1], copy.copy(found[2])
+    one.metadata["self"] = one
+    other.categories.append(other)
+    copied.metadata["self"] = copied
+    left = [weakref.ref(record) for record in (one, other, copied)]
+    del flow, ours, found, one, other, copied
+    gc.collect()
+    assert not any(record() for record in left)
+
+
 def test_records_are_apart_only_where_the_last_step_is_ours(storage, routes):
     def tracked(flow):
         flow.state.query_embeddings = [("q", memories.vector(2, 0))]
         flow.state.candidate_scopes, flow.state.limit = ["/a", "/"], 5
         found = [r for f in flow._do_search() for r, _ in f["results"]]
         assert found
-        return {any(are_tracked(record)) for record in found}
+        return {is_tracked(record) for record in found}
 
     class Mine(RecallFlow):
         pass
@@ -456,7 +471,7 @@ def test_a_match_of_another_kind_has_a_record_that_is_tracked(storage):
     with patch.object(recall_flow, "MemoryMatch", made):
         flow.synthesize_results()
     assert len(seen) > 10
-    assert all(all(are_tracked(record)) for record in seen)
+    assert all(map(is_tracked, seen))
 
 
 def test_what_is_kept_of_a_row_follows_its_touches(storage, routes):
