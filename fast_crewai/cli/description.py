@@ -69,7 +69,8 @@ def _names(module: Any) -> list[tuple[str, ...]]:
         value = getattr(module, name, None)
         what = getattr(value, "__qualname__", "") if isinstance(value, type) else ""
         kind = type(value)
-        if kind.__module__ == "fast_crewai.imports.watch":  # a module, as long as it is watched
+        ours = kind.__module__.startswith("fast_crewai.imports.")
+        if ours and isinstance(value, types.ModuleType):  # as long as it is watched, or lacks names
             kind = types.ModuleType
         found.append((name, kind.__name__, str(what)))
     return found

@@ -16,6 +16,8 @@ from typing import Any
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+|(?<=:)\d{9,}|(?<=Py\()\w+|(?<=id=)\d+")
 _WORD = re.compile(r"[^\s{}()\[\],]+")
+# Functions make the others anew for each call.
+_LOCAL = frozenset({"Flow.__class_getitem__.<locals>._FlowGeneric"})
 
 
 def all_models() -> list[Any]:
@@ -25,7 +27,8 @@ def all_models() -> list[Any]:
     return [
         model
         for model in dict.fromkeys(_below(BaseModel))
-        if model.__module__.startswith("crewai") and "<locals>" not in model.__qualname__
+        if model.__module__.startswith("crewai")
+        and ("<locals>" not in model.__qualname__ or model.__qualname__ in _LOCAL)
     ]
 
 
