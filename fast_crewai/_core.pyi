@@ -418,14 +418,19 @@ class MemoryMirror:
     def max_row_id(self) -> int | None:
         """The highest row id; None if there are no rows."""
 
+    def scanned(self) -> None:
+        """Say that what was added is all that a scan of LanceDB's finds, in its order, and that rows
+        added from now on are found after these, in the order of their row ids."""
+
     def summary(
         self, prefix: str | None, most: int
     ) -> tuple[int, list[str], list[str], list[str], str | None, str | None]:
-        """How many rows have a scope that starts with `prefix`; their scopes, labels, and those
-        categories that are more than a JSON list of strings (each text once, in no
-        order); the oldest and the newest `created_at`.
+        """How many rows have a scope that starts with `prefix`, of those the `most` that a scan finds
+        first; their scopes, labels, and those categories that are more than a JSON list of strings
+        (each text once, in no order); the oldest and the newest `created_at`.
 
-        Raises Declined if these are `most` rows or more, or a time is not in Python's own form."""
+        Raises Declined if a time is not in Python's own form, or if there are more than `most` and
+        which ones come first isn't known."""
 
     def labelled(self, prefix: str | None, labels: list[str]) -> list[str]:
         """The ids of the rows whose scope starts with `prefix` and that have one of the labels, in

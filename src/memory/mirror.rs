@@ -77,6 +77,8 @@ pub struct Mirror {
     by_id: HashMap<Text, u32>,
     /// Two rows have one id: changes by id can't be followed.
     ambiguous: bool,
+    /// A scan of Lance's finds rows in the order of their row ids.
+    pub(super) in_order: bool,
     shared: Shared,
     /// Changes with what the slots hold.
     pub(super) state: u64,
@@ -146,6 +148,7 @@ impl Mirror {
             scope_numbers: HashMap::new(),
             by_id: HashMap::new(),
             ambiguous: false,
+            in_order: false,
             shared: Shared::default(),
             state: 0,
             parts: Parts::default(),
@@ -162,6 +165,12 @@ impl Mirror {
 
     pub fn max_row_id(&self) -> Option<u64> {
         self.rows().map(|row| row.row_id).max()
+    }
+
+    /// All rows were added, in the order in which a scan finds them. Those that Lance writes from
+    /// now on are found after them, in the order of their row ids, which are greater.
+    pub fn scanned(&mut self) {
+        self.in_order = self.rows().is_sorted_by_key(|row| row.row_id);
     }
 
     /// Add a row with its vector. Declined, unchanged, for a vector that isn't plain numbers.

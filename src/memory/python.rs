@@ -108,7 +108,16 @@ impl MemoryMirror {
         })
     }
 
-    /// (rows, scopes, labels, other categories, oldest, newest) under a prefix
+    /// What was added is all that a scan finds, in its order
+    fn scanned(&self) -> Result<()> {
+        guarded(|| {
+            let mut mirror = self.mirror.write().or_else(|_| internal("poisoned"))?;
+            mirror.scanned();
+            Ok(())
+        })
+    }
+
+    /// (rows, scopes, labels, other categories, oldest, newest) of the first `most` under a prefix
     fn summary(&self, py: Python<'_>, prefix: Option<String>, most: usize) -> Result<Summarized> {
         guarded(|| {
             let found = py.detach(|| {

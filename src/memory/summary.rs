@@ -76,21 +76,16 @@ impl Part {
     }
 }
 
-impl Mirror {
-    /// Declined if there are `most` rows or more, or a time isn't as Python writes it.
-    pub fn summary(&self, prefix: Option<&str>, most: usize) -> Result<Summary> {
-        let parts = self.parts()?;
+impl Summary {
+    /// Declined if a time isn't as Python writes it.
+    fn of<'a>(parts: impl Iterator<Item = &'a Part>) -> Result<Summary> {
         let mut found = Summary::default();
         let (mut known, mut others) = (HashSet::new(), HashSet::new());
-        let starts = |part: &&Part| prefix.is_none_or(|prefix| part.scope.starts_with(prefix));
-        for part in parts.iter().filter(starts) {
-            found.rows += part.rows;
-            if found.rows >= most {
-                return declined("more rows than one scan reads");
-            }
+        for part in parts {
             if !part.timely {
                 return declined("a time of another form");
             }
+            found.rows += part.rows;
             found.scopes.push(part.scope.clone());
             known.extend(&part.labels);
             others.extend(&part.others);
@@ -113,6 +108,44 @@ impl Mirror {
         found.others = others.into_iter().cloned().collect();
         Ok(found)
     }
+}
+
+fn parts_of<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Part> {
+    let mut parts: HashMap<*const u8, Part> = HashMap::new();
+    for row in rows {
+        let part = parts.entry(row.scope.as_ptr());
+        part.or_insert_with(|| Part::new(row)).add(row);
+    }
+    parts.into_values().collect()
+}
+
+impl Mirror {
+    /// Of those rows that a scan finds that reads no more than `most`.
+    /// Declined if a time isn't as Python writes it, or if it isn't known which rows come first.
+    pub fn summary(&self, prefix: Option<&str>, most: usize) -> Result<Summary> {
+        let parts = self.parts()?;
+        let starts = |part: &&Part| prefix.is_none_or(|prefix| part.scope.starts_with(prefix));
+        let rows: usize = parts.iter().filter(starts).map(|part| part.rows).sum();
+        if rows <= most {
+            return Summary::of(parts.iter().filter(starts));
+        }
+        let last = self.last_of_first(prefix, most)?;
+        let is_read = |row: &&Row| row.row_id <= last && is_under(row, prefix);
+        Summary::of(parts_of(self.rows().filter(is_read)).iter())
+    }
+
+    /// The row id of the last one of the `most` rows that a scan finds first; there are more.
+    fn last_of_first(&self, prefix: Option<&str>, most: usize) -> Result<u64> {
+        if !self.in_order {
+            return declined("rows in another order than their ids");
+        }
+        let rows = self.rows().filter(|row| is_under(row, prefix));
+        let mut ids: Vec<u64> = rows.map(|row| row.row_id).collect();
+        match most.checked_sub(1) {
+            Some(place) if place < ids.len() => Ok(*ids.select_nth_unstable(place).1),
+            _ => declined("no rows are read"),
+        }
+    }
 
     fn parts(&self) -> Result<Arc<Vec<Part>>> {
         let mut kept = self.parts.known.lock().or_else(|_| internal("poisoned"))?;
@@ -121,12 +154,7 @@ impl Mirror {
         {
             return Ok(parts.clone());
         }
-        let mut parts: HashMap<*const u8, Part> = HashMap::new();
-        for row in self.rows() {
-            let part = parts.entry(row.scope.as_ptr());
-            part.or_insert_with(|| Part::new(row)).add(row);
-        }
-        let parts = Arc::new(parts.into_values().collect::<Vec<_>>());
+        let parts = Arc::new(parts_of(self.rows()));
         *kept = Some((self.state, parts.clone()));
         Ok(parts)
     }

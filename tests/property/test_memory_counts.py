@@ -1,8 +1,11 @@
 """What is counted in RAM against CrewAI's own counting."""
 
+import inspect
 import json
 import random
 import shutil
+import struct
+import sys
 from unittest.mock import patch
 
 import pytest
@@ -11,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import memories
 
-from fast_crewai._core import Declined
+from fast_crewai._core import Declined, MemoryMirror
 from fast_crewai.hooks.areas.memory_scan import Columns
 from fast_crewai.hooks.areas.memory_storage import TABLES
 
@@ -98,17 +101,74 @@ def test_values_of_other_forms(template, tmp_path, column, text):
     compare(storage, ("/", "/a", "/é"))
 
 
-def test_as_many_rows_as_a_scan_reads_are_left_to_lance(template):
-    storage = LanceDBStorage(path=template, compact_every=0)
+@pytest.fixture
+def at_most(monkeypatch):
+    """Make CrewAI's scans read no more than a number of rows."""
+    module = sys.modules[LanceDBStorage.__module__]
+    scan = inspect.unwrap(LanceDBStorage._scan_rows)
+    prefix, _, columns = scan.__defaults__
+
+    def limit(rows):
+        monkeypatch.setattr(module, "_SCAN_ROWS_LIMIT", rows)
+        monkeypatch.setattr(scan, "__defaults__", (prefix, rows, columns))
+
+    return limit
+
+
+def test_the_rows_that_a_scan_reads_first(template, tmp_path_factory, at_most):
+    folder = tmp_path_factory.mktemp("first")
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(memories.PROGRAMS, st.integers(0, 40), st.booleans())
+    def check(program, rows, indexed):
+        shutil.rmtree(folder / "s", ignore_errors=True)
+        shutil.copytree(template, folder / "s")
+        storage = LanceDBStorage(path=folder / "s", compact_every=0)
+        if indexed:
+            storage._ensure_scope_index()
+        load(storage)
+        for _ in memories.written(storage, folder / "s", program):
+            for limit in (rows, 3 * rows):
+                at_most(limit)
+                compare(storage, ("/", "/a", "/é"))
+            load(storage)
+
+    check()
+
+
+def test_the_first_rows_are_counted_in_ram(template, tmp_path, at_most):
+    shutil.copytree(template, tmp_path / "s")
+    storage = LanceDBStorage(path=tmp_path / "s", compact_every=0)
     native = load(storage)
-    rows = len(native)
-    assert native.summary(None, rows + 1)[0] == rows
+    storage.touch_records([row["id"] for row in storage._scan_rows(limit=5)])  # now they come last
+    storage.save([memories.record(random.Random(3), 400, 21)])
+    all_rows = native.summary(None, 10**6)[0]
+    for rows in (1, 5, all_rows - 1, all_rows, all_rows + 1):
+        at_most(rows)
+        compare(storage, ("/", "/a"))
+        with patch.object(Columns, "scan", side_effect=AssertionError("not in RAM")):
+            found = storage.get_scope_info("/")
+        assert found.record_count == min(rows, all_rows + 1)
+    assert TABLES.of(storage)._native is native
+
+
+@pytest.mark.parametrize("ids", [(5, 7), (7, 5)])
+def test_rows_in_another_order_than_their_ids_are_left_to_lance(ids):
+    mirror = MemoryMirror(1)
+    for number in ids:
+        text = (struct.pack("<2i", 0, 1), b"%d" % number)
+        half = struct.pack("<d", 0.5)
+        row_id, vector = struct.pack("<Q", number), struct.pack("<f", number)
+        mirror.add(row_id, vector, half, [False], [text] * 8)
     with pytest.raises(Declined):
-        native.summary(None, rows)
-    part = native.summary("/a", rows)[0]
-    assert 0 < part < rows
-    with pytest.raises(Declined):
-        native.summary("/a", part)
+        mirror.summary(None, 1)
+    mirror.scanned()
+    if ids == (7, 5):
+        with pytest.raises(Declined):
+            mirror.summary(None, 1)
+    else:
+        with pytest.raises(Declined, match="time"):  # it knew which one
+            mirror.summary(None, 1)
 
 
 def test_a_subclass_needs_no_hash(tmp_path):

@@ -230,6 +230,7 @@ class Table:
         everything = handle.search().with_row_id(True).limit(rows + 1)
         for batch in everything.to_batches():
             _add(native, batch)
+        native.scanned()
         if self._tables.version_of(handle) != version or len(native) != rows:
             raise Declined("changed while it was loaded")
         if not _same_hits(handle, native, query):

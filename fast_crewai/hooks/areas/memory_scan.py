@@ -1,7 +1,8 @@
 """What CrewAI counts by turning rows into dicts: counted in RAM where the table is there, else in
 the columns of LanceDB's same query, by which only the form in which rows come is another.
 
-What depends on the order of rows, or on which ones a limit leaves out, isn't asked in RAM.
+A scan reads no more than 50,000 rows: those that come first in the table. A copy in RAM counts the
+same ones, as Lance scans fragments in order, and writes rows into new ones, which come last.
 """
 
 from __future__ import annotations
