@@ -419,18 +419,24 @@ class MemoryMirror:
         """The highest row id; None if there are no rows."""
 
     def scanned(self) -> None:
-        """Say that what was added is all that a scan of LanceDB's finds, in its order, and that rows
-        added from now on are found after these, in the order of their row ids."""
+        """Say that what was added is all that LanceDB's scan finds, in its order, and that rows added
+        from now on are found after these, in the order of their row ids."""
 
     def summary(
         self, prefix: str | None, most: int
     ) -> tuple[int, list[str], list[str], list[str], str | None, str | None]:
-        """How many rows have a scope that starts with `prefix`, of those the `most` that a scan finds
-        first; their scopes, labels, and those categories that are more than a JSON list of strings
-        (each text once, in no order); the oldest and the newest `created_at`.
+        """How many rows have a scope that starts with `prefix`, of those the `most` that a scan
+        finds first; their scopes, labels, and those categories that are more than a JSON list of
+        strings (each text once, in no order); the oldest and the newest `created_at`.
 
         Raises Declined if a time is not in Python's own form, or if there are more than `most` and
         which ones come first isn't known."""
+
+    def scopes(self, prefix: str | None, most: int) -> list[str]:
+        """The scopes that start with `prefix` of the `most` rows under it that a scan finds first;
+        each once, in no order.
+
+        Raises Declined if there are more, and which ones come first isn't known."""
 
     def labelled(self, prefix: str | None, labels: list[str]) -> list[str]:
         """The ids of the rows whose scope starts with `prefix` and that have one of the labels, in

@@ -68,11 +68,13 @@ pub struct Mirror {
     first: usize,
     kernel: Kernel,
     blocks: Vec<Box<[f32]>>,
-    slots: Vec<Option<Row>>,
+    pub(super) slots: Vec<Option<Row>>,
     /// The number of each slot's scope: a search looks at rows only where they are near.
-    scope_of: Vec<u32>,
+    pub(super) scope_of: Vec<u32>,
     free: Vec<u32>,
-    scopes: Vec<Text>,
+    pub(super) scopes: Vec<Text>,
+    /// How many rows have each.
+    pub(super) scope_sizes: Vec<usize>,
     scope_numbers: HashMap<Text, u32>,
     by_id: HashMap<Text, u32>,
     /// Two rows have one id: changes by id can't be followed.
@@ -145,6 +147,7 @@ impl Mirror {
             scope_of: Vec::new(),
             free: Vec::new(),
             scopes: Vec::new(),
+            scope_sizes: Vec::new(),
             scope_numbers: HashMap::new(),
             by_id: HashMap::new(),
             ambiguous: false,
@@ -222,6 +225,7 @@ impl Mirror {
         }
         self.slots[number as usize] = Some(row);
         self.scope_of[number as usize] = scope;
+        self.scope_sizes[scope as usize] += 1;
         self.state += 1;
         Ok(())
     }
@@ -233,6 +237,7 @@ impl Mirror {
         // No more scopes than rows, and those are counted.
         let number = self.scopes.len() as u32;
         self.scopes.push(scope.clone());
+        self.scope_sizes.push(0);
         self.scope_numbers.insert(scope.clone(), number);
         number
     }
@@ -273,7 +278,10 @@ impl Mirror {
         for id in ids {
             if let Some(number) = self.by_id.remove(id.as_str()) {
                 self.slots[number as usize] = None;
-                self.scope_of[number as usize] = NONE;
+                let scope = std::mem::replace(&mut self.scope_of[number as usize], NONE);
+                if let Some(size) = self.scope_sizes.get_mut(scope as usize) {
+                    *size -= 1;
+                }
                 self.free.push(number);
             }
         }

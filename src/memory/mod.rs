@@ -5,6 +5,7 @@ pub mod answer;
 #[cfg(feature = "python")]
 pub mod apart;
 pub mod distance;
+mod first;
 #[cfg(feature = "python")]
 mod kept;
 mod listing;

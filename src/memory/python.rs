@@ -136,6 +136,17 @@ impl MemoryMirror {
         })
     }
 
+    /// The scopes of the first `most` rows under a prefix
+    fn scopes(&self, py: Python<'_>, prefix: Option<String>, most: usize) -> Result<Vec<String>> {
+        guarded(|| {
+            let found = py.detach(|| {
+                let mirror = self.mirror.read().or_else(|_| internal("poisoned"))?;
+                mirror.scopes(prefix.as_deref(), most)
+            })?;
+            Ok(owned(found))
+        })
+    }
+
     /// Ids of rows under a prefix that have one of the labels
     fn labelled(
         &self,

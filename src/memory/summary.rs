@@ -123,28 +123,14 @@ impl Mirror {
     /// Of those rows that a scan finds that reads no more than `most`.
     /// Declined if a time isn't as Python writes it, or if it isn't known which rows come first.
     pub fn summary(&self, prefix: Option<&str>, most: usize) -> Result<Summary> {
-        let parts = self.parts()?;
-        let starts = |part: &&Part| prefix.is_none_or(|prefix| part.scope.starts_with(prefix));
-        let rows: usize = parts.iter().filter(starts).map(|part| part.rows).sum();
-        if rows <= most {
+        let under = self.under(prefix);
+        if self.rows_under(&under) <= most {
+            let parts = self.parts()?;
+            let starts = |part: &&Part| prefix.is_none_or(|prefix| part.scope.starts_with(prefix));
             return Summary::of(parts.iter().filter(starts));
         }
-        let last = self.last_of_first(prefix, most)?;
-        let is_read = |row: &&Row| row.row_id <= last && is_under(row, prefix);
-        Summary::of(parts_of(self.rows().filter(is_read)).iter())
-    }
-
-    /// The row id of the last one of the `most` rows that a scan finds first; there are more.
-    fn last_of_first(&self, prefix: Option<&str>, most: usize) -> Result<u64> {
-        if !self.in_order {
-            return declined("rows in another order than their ids");
-        }
-        let rows = self.rows().filter(|row| is_under(row, prefix));
-        let mut ids: Vec<u64> = rows.map(|row| row.row_id).collect();
-        match most.checked_sub(1) {
-            Some(place) if place < ids.len() => Ok(*ids.select_nth_unstable(place).1),
-            _ => declined("no rows are read"),
-        }
+        let first = self.first(&under, most)?;
+        Summary::of(parts_of(first.map(|(_, row)| row)).iter())
     }
 
     fn parts(&self) -> Result<Arc<Vec<Part>>> {

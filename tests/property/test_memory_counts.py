@@ -147,6 +147,7 @@ def test_the_first_rows_are_counted_in_ram(template, tmp_path, at_most):
         at_most(rows)
         compare(storage, ("/", "/a"))
         with patch.object(Columns, "scan", side_effect=AssertionError("not in RAM")):
+            storage.list_scopes("/")
             found = storage.get_scope_info("/")
         assert found.record_count == min(rows, all_rows + 1)
     assert TABLES.of(storage)._native is native

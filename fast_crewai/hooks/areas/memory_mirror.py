@@ -137,6 +137,12 @@ class Table:
             native = self._followed(storage)
             return None if native is None else native.summary(prefix, most)
 
+    def scopes(self, storage: Any, prefix: str | None, most: int) -> list[str] | None:
+        """MemoryMirror.scopes, as ``summary``."""
+        with self._lock:
+            native = self._followed(storage)
+            return None if native is None else native.scopes(prefix, most)
+
     def newest(
         self, storage: Any, prefix: str | None, offset: int, size: int, records: MemoryRecords
     ) -> list[Any] | None:

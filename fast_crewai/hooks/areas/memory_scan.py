@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fast_crewai._core import Declined
+from fast_crewai.hooks.areas.memory_mirror import Table
 from fast_crewai.hooks.areas.memory_storage import TABLES, Handles, prefix_of
 from fast_crewai.hooks.areas.own_json import check_reading
 from fast_crewai.hooks.dispatch import is_active
@@ -40,15 +41,14 @@ class Columns:
             raise Declined("patched: datetime")
         return handle
 
-    def in_ram(self, storage: Any, scope: Any) -> Any:
-        """(rows, scopes, labels, other categories, oldest, newest) of a table that is in RAM; None
-        otherwise."""
+    def in_ram(self, what: Callable[..., Any], storage: Any, scope: Any) -> Any:
+        """``Table.summary`` or ``Table.scopes`` of a table that is in RAM; None otherwise."""
         self._check(storage)  # first: a subclass may have a hash of its own
         table = TABLES.known(storage)
         if table is None:
             return None
         try:
-            return table.summary(storage, prefix_of(scope), self.own["_SCAN_ROWS_LIMIT"])
+            return what(table, storage, prefix_of(scope), self.own["_SCAN_ROWS_LIMIT"])
         except Declined:
             return None
 
@@ -102,9 +102,9 @@ def list_scopes(site: Site) -> Callable[..., Any]:
             raise Declined("an odd scope")
         prefix = parent.rstrip("/") + "/"
         scope = prefix if prefix != "/" else None
-        in_ram = columns.in_ram(self, scope)
-        if in_ram is not None:
-            return _children(in_ram[1], prefix)
+        scopes = columns.in_ram(Table.scopes, self, scope)
+        if scopes is not None:
+            return _children(scopes, prefix)
         table = columns.scan(self, scope, ["scope"])
         return _children(table["scope"].unique().to_pylist(), prefix)
 
@@ -170,7 +170,7 @@ def get_scope_info(site: Site) -> Callable[..., Any]:
 
 def _counted(columns: Columns, storage: Any, scope: Any) -> Any:
     """(rows, scopes, labels, categories to read labels from, oldest, newest)."""
-    in_ram = columns.in_ram(storage, scope)
+    in_ram = columns.in_ram(Table.summary, storage, scope)
     if in_ram is not None:
         *found, oldest, newest = in_ram
         return *found, _time(oldest), _time(newest)
