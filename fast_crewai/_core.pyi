@@ -419,7 +419,7 @@ class MemoryMirror:
         """The highest row id; None if there are no rows."""
 
     def scanned(self) -> None:
-        """Say that what was added is all that LanceDB's scan finds, in its order, and that rows added
+        """Say that what was added is all that a scan finds, in its order, and that rows added
         from now on are found after these, in the order of their row ids."""
 
     def summary(
