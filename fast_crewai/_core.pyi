@@ -39,6 +39,7 @@ __all__ = [
     "repaired_members",
     "rows_to_decode",
     "sanitize_tool_name",
+    "score_findings",
     "serialize_messages",
     "shut_down_tasks",
     "start_method_names",
@@ -184,6 +185,22 @@ def gather_schemas(schema: Any, definitions: Any) -> tuple[dict[str, Any], list[
     reference → the one schema with it, or None; and schemas with a discriminator to be applied.
 
     Raises Declined for schemas of more than 150 levels and those that pydantic would refuse."""
+
+def score_findings(
+    findings: list[Any],
+    seen: set[str],
+    matches: list[Any],
+    kind: type,
+    now: Callable[[], Any],
+    weights: tuple[Any, ...],
+    /,
+) -> list[Any]:
+    """Mirrors the loop of crewai.memory.recall_flow.RecallFlow.synthesize_results up to the first
+    hit that isn't a tuple of a `kind` (a record of memory) and a float: appends (record, score,
+    reasons) to `matches`; returns the findings that are left, the first one without what was
+    scored. `weights`: of similarity, recency, importance (floats), and the half-life (an int, days).
+
+    Raises Declined, before anything is done, for other weights; and what `now` raises."""
 
 def track_records(records: list[Any], /) -> None:
     """Python's collector looks at the vectors of these records of memory, which

@@ -53,6 +53,8 @@ mod _core {
     #[pymodule_export]
     use crate::memory::records::MemoryRecords;
     #[pymodule_export]
+    use crate::memory::scores::score_findings;
+    #[pymodule_export]
     use crate::message::python::{AgentMessage, deserialize_messages, serialize_messages};
     #[pymodule_export]
     use crate::model::gather::gather_schemas;

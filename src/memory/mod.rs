@@ -18,6 +18,8 @@ pub mod plain;
 pub mod python;
 #[cfg(feature = "python")]
 pub mod records;
+#[cfg(feature = "python")]
+pub mod scores;
 pub mod similarity;
 mod summary;
 mod texts;

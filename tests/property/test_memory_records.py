@@ -3,10 +3,12 @@
 import copy
 import datetime
 import gc
+import itertools
 import pickle
 import random
 import shutil
 import sys
+import warnings
 import weakref
 from unittest.mock import patch
 
@@ -288,6 +290,65 @@ def test_scores_of_a_patched_function(storage, told, limit):
     with patch.object(recall_flow, "compute_composite_score", lambda *_: told):
         ours = memories.outcome(flow.synthesize_results)
         assert repr(ours) == repr(memories.outcome(plain, flow))
+
+
+def of_clock(flow, clock):
+    """What ``synthesize_results`` of ours and CrewAI's does by a clock, and where that warns."""
+    plain = vars(RecallFlow)["synthesize_results"]._meth.__wrapped__
+    for function in (flow.synthesize_results, lambda: plain(flow)):
+        with (
+            patch("crewai.memory.types.datetime", clock),
+            warnings.catch_warnings(record=True) as warned,
+        ):
+            warnings.simplefilter("always")
+            yield repr(memories.outcome(function)), [(w.filename, w.lineno) for w in warned]
+
+
+def test_a_clock_that_warns_does_it_at_the_same_line(storage):
+    class Clock(memories.Frozen):
+        @classmethod
+        def utcnow(cls):  # as Python 3.12's
+            warnings.warn("use aware times", DeprecationWarning, stacklevel=2)
+            return memories.NOW
+
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.chunk_findings = findings(storage)
+    ours, crewai = of_clock(flow, Clock)
+    assert ours == crewai
+    assert len(ours[1]) > 10
+    assert ours[1][0][0].endswith("types.py")
+
+
+@pytest.mark.parametrize("told", [ValueError("no time"), None, 5, "now"])
+def test_a_clock_that_tells_no_time(storage, told):
+    count = itertools.count()
+
+    class Clock(memories.Frozen):
+        @classmethod
+        def utcnow(cls):
+            if next(count) % 7 != 6:
+                return memories.NOW
+            if isinstance(told, Exception):
+                raise told
+            return told
+
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.chunk_findings = findings(storage)
+    ours, crewai = of_clock(flow, Clock)
+    assert ours == crewai
+    assert "Error" in ours[0]
+
+
+def test_an_attribute_of_a_record_that_is_computed(storage):
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.chunk_findings = findings(storage)
+    MemoryRecord.importance = property(lambda _: 0.75)
+    try:
+        ours, crewai = of_clock(flow, memories.Frozen)
+    finally:
+        del MemoryRecord.importance
+    assert ours == crewai
+    assert ours != next(of_clock(flow, memories.Frozen))
 
 
 @pytest.mark.parametrize(

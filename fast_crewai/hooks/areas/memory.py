@@ -19,6 +19,7 @@ from fast_crewai.hooks.route import Route
 
 _STORAGE = f"{MODULE}:LanceDBStorage"
 _RUNTIME = "crewai.flow.runtime"
+_TYPES = "crewai.memory.types"
 _RECALL = "crewai.memory.recall_flow"
 _ROWS_OF_A_SCOPE = (
     f"{_STORAGE}._row_to_record",
@@ -71,6 +72,7 @@ ROUTES = (
         target=f"{_RECALL}:RecallFlow.synthesize_results",
         why="a match is made of each record found, to keep ten (330 matches: 1 ms)",
         build=synthesize_results,
+        reads=(f"{_TYPES}:compute_composite_score",),
     ),
     *(
         Route(

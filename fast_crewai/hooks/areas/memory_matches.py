@@ -1,22 +1,28 @@
 """The last step of a deep recall: of hundreds of scored records, the few that are answered.
 
 CrewAI makes a match of each, sorts them, and keeps ten. Its own code is compiled again: a match
-whose making can neither fail nor be noticed is made when it is known to be kept.
+whose making can neither fail nor be noticed is made when it is known to be kept, and records that
+are plain data are scored natively, up to the first one that isn't.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
-from fast_crewai._core import track_records
-from fast_crewai.hooks.areas.recompile import recompiled
+from fast_crewai._core import Declined, score_findings, track_records
+from fast_crewai.hooks.areas.recompile import evaluating, recompiled
 from fast_crewai.hooks.dispatch import is_active
 from fast_crewai.hooks.route import Site
 
+_FINDINGS = "self.state.chunk_findings"
 _MATCH = "MemoryMatch(record=record, score=composite, match_reasons=reasons)"
+_WEIGHTS = ("semantic_weight", "recency_weight", "importance_weight", "recency_half_life_days")
+_SCORED = ("id", "created_at", "importance")
 _SORT = "matches.sort(key=lambda m: m.score, reverse=True)"
 _all_texts = frozenset((str,)).issuperset
+_only_tuples = frozenset((tuple,)).issuperset
 _known_reasons = frozenset(("semantic", "recency", "importance")).issuperset
 
 
@@ -28,11 +34,37 @@ class Matches:
         from pydantic_core import SchemaValidator
 
         self._module = module
+        self._score = module["compute_composite_score"]
+        self._now = evaluating(self._score, "datetime.utcnow()")
         self._match, self._record = module["MemoryMatch"], module["MemoryRecord"]
         self._base: Any = BaseModel
         self._init = BaseModel.__init__
         self._plain_validator = SchemaValidator
         self._validator: Any = None  # that of a model which waits comes with its first use
+
+    def left(self, flow: Any, seen: set[Any], matches: list[Any]) -> Any:
+        """What is left of a flow's findings when those that are plain data are scored, each into a
+        tuple of what its match will be made of."""
+        findings = flow.state.chunk_findings
+        module, score, record = self._module, self._score, self._record
+        if (
+            type(findings) is not list
+            or module["compute_composite_score"] is not score
+            or module["MemoryRecord"] is not record
+            or not self._is_as_known()
+            or record.__getattribute__ is not object.__getattribute__
+            or any(name in vars(record) for name in _SCORED)
+        ):
+            return findings
+        try:
+            config = flow._config
+            weights = tuple(getattr(config, name) for name in _WEIGHTS)
+        except AttributeError:  # CrewAI's own code raises it, if there is something to score
+            return findings
+        try:
+            return score_findings(findings, seen, matches, record, self._now, weights)
+        except Declined:
+            return findings
 
     def later(self, record: Any, score: Any, reasons: Any) -> Any:
         """A match, or a tuple of what it will be made of."""
@@ -51,7 +83,8 @@ class Matches:
 
     def sort(self, matches: list[Any], limit: Any) -> None:
         """Sort them as CrewAI does, and make the first ones."""
-        matches.sort(key=_score, reverse=True)
+        key = itemgetter(1) if _only_tuples(map(type, matches)) else _score
+        matches.sort(key=key, reverse=True)
         kept = slice(limit) if type(limit) is int else slice(None)
         match = self._module["MemoryMatch"]
         first = matches[kept]
@@ -123,8 +156,9 @@ def synthesize_results(site: Site) -> Callable[..., Any]:
     return recompiled(
         site.original,
         {
+            _FINDINGS: "_fc_left(self, seen_ids, matches)",
             _MATCH: "_fc_later(record, composite, reasons)",
             _SORT: "_fc_sort(matches, self.state.limit)",
         },
-        {"_fc_later": matches.later, "_fc_sort": matches.sort},
+        {"_fc_left": matches.left, "_fc_later": matches.later, "_fc_sort": matches.sort},
     )

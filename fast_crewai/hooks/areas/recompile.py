@@ -31,12 +31,11 @@ def recompiled(
     code = original.__code__
     if code.co_freevars:
         raise TargetError(f"{original.__qualname__} is not what it was")
-    place = fingerprint.source_digest(original), code.co_filename, code.co_firstlineno
     names = original.__name__, code.co_name, getattr(code, "co_qualname", "")
     given = tuple(replaced.items()), tuple(functions), tuple(sorted(private))
     made = store.remembered(
         "recompiled",
-        (*place, *names, *given),
+        (*_place(original), *names, *given),
         lambda: _compiled(original, replaced, functions, private),
     )
     copy = types.FunctionType(
@@ -50,6 +49,35 @@ def recompiled(
     return copy
 
 
+def evaluating(original: types.FunctionType, expression: str) -> types.FunctionType:
+    """A function that evaluates one of the function's expressions, of globals only: what it warns
+    of comes from CrewAI's line. Raises TargetError."""
+    place = (*_place(original), expression)
+    made = store.remembered("evaluating", place, lambda: _alone(original, expression))
+    return types.FunctionType(made, original.__globals__)
+
+
+def _alone(original: types.FunctionType, expression: str) -> types.CodeType:
+    parts = ast.walk(_definition(original))
+    found = [n for n in parts if isinstance(n, ast.expr) and ast.unparse(n) == expression]
+    if not found:
+        raise TargetError(f"{original.__qualname__} is not what it was")
+    return compile(ast.Expression(found[0]), original.__code__.co_filename, "eval")
+
+
+def _place(original: types.FunctionType) -> tuple[str, str, int]:
+    code = original.__code__
+    return fingerprint.source_digest(original), code.co_filename, code.co_firstlineno
+
+
+def _definition(original: types.FunctionType) -> ast.AST:
+    """Its definition, with the lines of its file."""
+    definition = fingerprint.definition_of(original)
+    first = original.__code__.co_firstlineno
+    ast.increment_lineno(definition, first - fingerprint.start_line(definition))
+    return definition
+
+
 def _compiled(
     original: types.FunctionType,
     replaced: Mapping[str, str],
@@ -57,8 +85,7 @@ def _compiled(
     private: Collection[str],
 ) -> types.CodeType:
     code = original.__code__
-    definition = fingerprint.definition_of(original)
-    ast.increment_lineno(definition, code.co_firstlineno - fingerprint.start_line(definition))
+    definition = _definition(original)
     replacing = _Replacing(replaced, private)
     replacing.generic_visit(definition)
     if replacing.found != set(replaced):
@@ -103,6 +130,10 @@ class _Replacing(ast.NodeTransformer):
 
     def visit_Await(self, node: ast.Await) -> ast.AST:
         return self._replace(node) or self.generic_visit(node)
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        node.iter = self._replace(node.iter) or node.iter
+        return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         new = self._replace(node)
