@@ -198,7 +198,7 @@ def score_findings(
     """Mirrors the loop of crewai.memory.recall_flow.RecallFlow.synthesize_results up to the first
     hit that isn't a tuple of a `kind` (a record of memory) and a float: appends (record, score,
     reasons) to `matches`; returns the findings that are left, the first one without what was
-    scored. `weights`: of similarity, recency, importance (floats), and the half-life (an int, days).
+    scored. `weights`: of similarity, recency, importance (floats), and half-life (an int, days).
 
     Raises Declined, before anything is done, for other weights; and what `now` raises."""
 
