@@ -13,7 +13,16 @@ from types import CodeType, ModuleType
 from fast_crewai import __version__, config
 from fast_crewai.hooks import store
 from fast_crewai.hooks.registry import Registry
-from fast_crewai.imports import collector, deferred, lazy, pending, reexports, schemas, set_aside
+from fast_crewai.imports import (
+    certificates,
+    collector,
+    deferred,
+    lazy,
+    pending,
+    reexports,
+    schemas,
+    set_aside,
+)
 
 _lock = threading.RLock()
 _registry: Registry | None = None
@@ -72,6 +81,7 @@ def deactivate() -> None:
         reexports.settle_quietly()
         schemas.build_all()
         set_aside.end()
+        certificates.end()
         if _registry is not None:
             _registry.uninstall()
 
@@ -146,8 +156,13 @@ def end(module: ModuleType, name: str) -> None:
     lazy.executed(name)
     deferred.executed(name)
     reexports.executed(name)
+    certificates.executed(name, _wants_certificates)
     if name == "crewai":
         store.save()
+
+
+def _wants_certificates() -> bool:
+    return _active and _registry is not None and _registry.wants(certificates.CERTIFICATES)
 
 
 def is_active() -> bool:
