@@ -25,6 +25,7 @@ from fast_crewai.imports.feature import OFF, WAITING, Feature
 from fast_crewai.imports.lazy import LAZY
 from fast_crewai.imports.reexports import REEXPORTS
 from fast_crewai.imports.schemas import SCHEMAS
+from fast_crewai.imports.texts import TEXTS
 
 if TYPE_CHECKING:
     from fast_crewai.hooks.areas.fixes import Bug
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fast_crewai")
 
-FEATURES = (GC, LAZY, DEFERRED, REEXPORTS, SCHEMAS, CERTIFICATES)
+FEATURES = (GC, LAZY, DEFERRED, REEXPORTS, SCHEMAS, CERTIFICATES, TEXTS)
 AREAS = (
     "flow",
     "events",

@@ -176,7 +176,9 @@ def _is_plain(annotation: Any, within: dict[type, None]) -> bool:
 
 def _qualifiers() -> list[Any]:
     modules = (typing, sys.modules.get("typing_extensions"))
-    return [getattr(module, name, None) for module in modules for name in ("Required", "NotRequired")]
+    return [
+        getattr(module, name, None) for module in modules for name in ("Required", "NotRequired")
+    ]
 
 
 def _state(cls: Any) -> tuple[Any, ...]:
