@@ -1,7 +1,7 @@
 """The certificates that an LLM's clients trust are read when a connection needs them.
 
-CrewAI makes two clients for an LLM, one for ``async`` code, and each of them has OpenSSL take in all
-certificates of a file, certifi's or the user's: 20 ms each, and most programs use one of the two.
+CrewAI makes two clients for an LLM, one for ``async`` code, and each of them has OpenSSL take in
+all certificates of a file, certifi's or the user's: 20 ms each, and most programs use one of them.
 Here such a context has one certificate, and the text of all; it takes them in before anything looks
 at them. The text is read when it was read before: a file that changes later changes nothing.
 
@@ -29,7 +29,7 @@ from fast_crewai.imports.feature import OFF, Feature
 CERTIFICATES = Feature(
     "imports.certificates",
     "httpx._config:create_ssl_context",
-    "an LLM's two clients take in 140 certificates each, before there is a connection",
+    "an LLM's two clients take in a hundred certificates each, before there is a connection",
 )
 
 # Digest of httpx's file with the function → versions of httpx that have it.
@@ -111,7 +111,9 @@ def _class(kind: Any, text: str) -> Any:
 
     names = {name: asking(name) for name in _ASKING}
     about = {name: getattr(kind, name) for name in ("__module__", "__qualname__", "__doc__")}
-    return type(kind.__name__, (kind,), {"__slots__": (), **about, **names})
+    made: Any = type(kind.__name__, (kind,), {"__slots__": (), **about, **names})
+    del made.__slots__  # seen in ``dir``
+    return made
 
 
 def executed(name: str, is_wanted: Callable[[], bool]) -> None:
@@ -166,7 +168,8 @@ def _making(original: Callable[..., Any], is_wanted: Callable[[], bool]) -> Call
             try:
                 made = _made(trust_env, original) if _is_for_crewai() else None
             except Exception as error:  # as without us, and it says what is wrong
-                made = CERTIFICATES.turn_off(f"{type(error).__name__}: {error}")
+                made = None
+                CERTIFICATES.turn_off(f"{type(error).__name__}: {error}")
             if made is not None:
                 return made
         return original(verify=verify, cert=cert, trust_env=trust_env)

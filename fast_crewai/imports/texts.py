@@ -94,7 +94,7 @@ def _compiled(source: str, mode: str) -> types.CodeType:
 def _compiler() -> Callable[..., Any]:
     known: dict[str, types.CodeType] = {}
 
-    def compile(source: Any, filename: Any, mode: Any, *rest: Any, **options: Any) -> Any:
+    def compiled(source: Any, filename: Any, mode: Any, *rest: Any, **options: Any) -> Any:
         """``compile`` for ``typing``, which has annotations compiled for ``eval``."""
         if type(source) is not str or filename != _FILE or mode != "eval" or rest or options:
             return builtins.compile(source, filename, mode, *rest, **options)
@@ -105,4 +105,4 @@ def _compiler() -> Callable[..., Any]:
                 known[source] = code
         return code
 
-    return compile
+    return compiled

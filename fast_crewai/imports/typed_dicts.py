@@ -80,7 +80,8 @@ def of_crewai(generator: Any) -> Iterator[None]:
 
 def remembering(original: Callable[..., Any]) -> Callable[..., Any]:
     """``GenerateSchema._typed_dict_schema``: pydantic's, the first time."""
-    reference = original.__globals__["core_schema"].definition_reference_schema  # type: ignore[attr-defined]
+    core_schema: Any = sys.modules["pydantic_core.core_schema"]
+    reference = core_schema.definition_reference_schema
 
     @functools.wraps(original)
     def _typed_dict_schema(self: Any, typed_dict_cls: Any, origin: Any) -> Any:
@@ -108,7 +109,7 @@ def _is_one(generator: Any) -> bool:
 
 def _is_usual(generator: Any) -> bool:
     """Whether the model's configuration doesn't change the schemas of what is listed here."""
-    return generator._config_wrapper.config_dict.keys() <= _CONFIG
+    return not generator._config_wrapper.config_dict.keys() - _CONFIG
 
 
 def _missing(
@@ -118,22 +119,25 @@ def _missing(
     found = known.get(cls)
     if found is None or not _is_same(found.state, _state(cls)):
         return None
+    if found.schema["ref"] in definitions:
+        return {}
     new: dict[type, None] = {}
     for inner in found.within:
         missing = _missing(inner, known, definitions)
         if missing is None:
             return None
         new.update(missing)
-    if found.schema["ref"] not in definitions:
-        new[cls] = None
-    return new
+    return {**new, cls: None}
 
 
 def _remember(cls: Any, schema: Any, known: dict[type, _Known]) -> None:
     within: dict[type, None] = {}
-    if _is_plain_class(cls) and all(_is_plain(a, within) for a in cls.__annotations__.values()):
-        if _is_tree(schema, set()):
-            known[cls] = _Known(_state(cls), tuple(within), _copied(schema))
+    if (
+        _is_plain_class(cls)
+        and all(_is_plain(annotation, within) for annotation in cls.__annotations__.values())
+        and _is_tree(schema, set())
+    ):
+        known[cls] = _Known(_state(cls), tuple(within), _copied(schema))
 
 
 def _is_plain_class(cls: Any) -> bool:
@@ -175,10 +179,8 @@ def _is_plain(annotation: Any, within: dict[type, None]) -> bool:
 
 
 def _qualifiers() -> list[Any]:
-    modules = (typing, sys.modules.get("typing_extensions"))
-    return [
-        getattr(module, name, None) for module in modules for name in ("Required", "NotRequired")
-    ]
+    names, modules = ("Required", "NotRequired"), (typing, sys.modules.get("typing_extensions"))
+    return [getattr(module, name, None) for module in modules for name in names]
 
 
 def _state(cls: Any) -> tuple[Any, ...]:
