@@ -94,10 +94,12 @@ def remembering(original: Callable[..., Any]) -> Callable[..., Any]:
                 schema = known[cls].schema
                 definitions[schema["ref"]] = _copied(schema)
             return reference(known[typed_dict_cls].schema["ref"])
+        number = len(definitions)
         result = original(self, typed_dict_cls, origin)
-        made = definitions.get(result.get("schema_ref"))
-        if made is not None and typed_dict_cls not in known:
-            _remember(typed_dict_cls, made, known)
+        if len(definitions) > number and typed_dict_cls not in known:  # else it was there
+            made = definitions[next(reversed(definitions))]
+            if made["ref"] == result.get("schema_ref"):
+                _remember(typed_dict_cls, made, known)
         return result
 
     return _typed_dict_schema

@@ -250,7 +250,7 @@ PLAIN = {
         class Own(ssl.SSLContext):
             pass
         ssl.SSLContext = Own
-        print(tried(lambda: type(context(llm()._client))))
+        print(str(tried(lambda: type(context(llm()._client)))).split(":")[0])
     """,
     "a function of the user's": """
         original = ssl.create_default_context

@@ -170,6 +170,18 @@ def test_a_class_that_changes(change: Any) -> None:
         assert generated([cls], {}, True)[:2] == generated([cls], {}, False)[:2]
 
 
+def test_a_schema_with_the_settings_of_another_class() -> None:
+    """A class within another has its settings; they aren't those that it has alone."""
+    within = TypedDict("within", {"a": str})
+    outer = TypedDict("outer", {"b": within})
+    within.__module__ = outer.__module__ = MODULE
+    outer.__pydantic_config__ = ConfigDict(title="other")
+    with pytest.MonkeyPatch.context() as patch, typed_dicts.together():
+        patch.setattr(GenerateSchema, "_typed_dict_schema", typed_dicts.remembering(ORIGINAL))
+        generated([outer, within], {}, ours=True)
+        assert generated([within], {}, True)[:2] == generated([within], {}, False)[:2]
+
+
 def test_it_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
 
