@@ -6,14 +6,24 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 
 from fast_crewai import __version__, config
 from fast_crewai.hooks import store
 from fast_crewai.hooks.registry import Registry
-from fast_crewai.imports import collector, deferred, lazy, pending, reexports, schemas, set_aside
+from fast_crewai.imports import (
+    certificates,
+    collector,
+    deferred,
+    lazy,
+    pending,
+    reexports,
+    schemas,
+    set_aside,
+    texts,
+)
 
 _lock = threading.RLock()
 _registry: Registry | None = None
@@ -30,6 +40,7 @@ def _after_fork() -> None:
     if _registry is not None:
         _registry.forget_lock()
     collector.resume()
+    texts.end()
     deferred.forget_lock()
     pending.forget_lock()
 
@@ -72,6 +83,8 @@ def deactivate() -> None:
         reexports.settle_quietly()
         schemas.build_all()
         set_aside.end()
+        certificates.end()
+        texts.end()
         if _registry is not None:
             _registry.uninstall()
 
@@ -83,18 +96,18 @@ def prepare(name: str) -> None:
 
 
 class _Ends:
-    """What must be ended when ``crewai`` has been executed."""
+    """What must be ended when ``crewai``, or its provider, has been executed."""
 
-    def __init__(self, pause: collector.Resume | None) -> None:
-        self._pause = pause
+    def __init__(self, *ends: Callable[[bool], None] | None) -> None:
+        self._ends = ends
 
     def end(self, done: bool) -> None:
-        schemas.ended(done)
-        if self._pause is not None:
-            self._pause.end(done)
+        for end in self._ends:
+            if end is not None:
+                end(done)
 
 
-def begin(module: ModuleType, name: str) -> collector.Resume | _Ends | None:
+def begin(module: ModuleType, name: str) -> _Ends | None:
     """A CrewAI module is about to be executed: what must be ended when it has been."""
     deferred.begin(name)
     schemas.begin()
@@ -104,11 +117,16 @@ def begin(module: ModuleType, name: str) -> collector.Resume | _Ends | None:
         lazy.plan(module)
     if name == "crewai" and _registry.wants(deferred.DEFERRED):
         deferred.plan(module)
+    window = texts.begin() if _registry.wants(texts.TEXTS) else None
     pause = collector.pause() if _registry.wants(collector.GC) else None
-    if name == "crewai" and _registry.wants(schemas.SCHEMAS):
+    planned = name == "crewai" and _registry.wants(schemas.SCHEMAS)
+    if planned:
         schemas.plan(module)
-        return _Ends(pause)
-    return pause
+    return _Ends(
+        schemas.ended if planned else None,
+        window.end if window is not None else None,
+        pause.end if pause is not None else None,
+    )
 
 
 def code_for(module: ModuleType, name: str, loader: object) -> CodeType | None:
@@ -146,8 +164,13 @@ def end(module: ModuleType, name: str) -> None:
     lazy.executed(name)
     deferred.executed(name)
     reexports.executed(name)
-    if name == "crewai":
+    certificates.executed(name, _wants_certificates)
+    if name in ("crewai", lazy.SOURCE):
         store.save()
+
+
+def _wants_certificates() -> bool:
+    return _active and _registry is not None and _registry.wants(certificates.CERTIFICATES)
 
 
 def is_active() -> bool:

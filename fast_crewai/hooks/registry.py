@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fast_crewai.config import COMPONENTS, Settings
 from fast_crewai.hooks import fingerprint
 from fast_crewai.hooks.route import Route, TargetError, imported_as, locate
+from fast_crewai.imports.certificates import CERTIFICATES
 from fast_crewai.imports.collector import GC
 from fast_crewai.imports.deferred import DEFERRED
 from fast_crewai.imports.feature import ACTIVE as ACTIVE
@@ -24,6 +25,7 @@ from fast_crewai.imports.feature import OFF, WAITING, Feature
 from fast_crewai.imports.lazy import LAZY
 from fast_crewai.imports.reexports import REEXPORTS
 from fast_crewai.imports.schemas import SCHEMAS
+from fast_crewai.imports.texts import TEXTS
 
 if TYPE_CHECKING:
     from fast_crewai.hooks.areas.fixes import Bug
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fast_crewai")
 
-FEATURES = (GC, LAZY, DEFERRED, REEXPORTS, SCHEMAS)
+FEATURES = (GC, LAZY, DEFERRED, REEXPORTS, SCHEMAS, CERTIFICATES, TEXTS)
 AREAS = (
     "flow",
     "events",

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from fast_crewai.imports import typed_dicts
+
 _SCHEMA = "__pydantic_core_schema__"
 _COMPLETE = "__pydantic_complete__"
 VALIDATOR = "__pydantic_validator__"
@@ -161,6 +163,10 @@ class Pending:
         active = _active()
         if self in active:
             return
+        with typed_dicts.together():
+            self._complete(active)
+
+    def _complete(self, active: set[Pending]) -> None:
         if self.again and not self._result:
             for other in sorted(_waiting(), key=lambda other: other.place):
                 if other.again and other.place < self.place:

@@ -19,7 +19,7 @@ import os
 import sys
 import threading
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,10 +131,25 @@ def _key(folder: Path, provider: Path) -> str:
     key = hashlib.sha256(f"{sys.version} {folder} {provider} {made}".encode())
     key.update(proof.state(folder).encode())
     for part in ("types", "lib"):
-        for place, _, _ in sorted(os.walk(folder / part)):
-            if Path(place).name != "__pycache__":
-                key.update(f"{place} {proof.state(Path(place))}".encode())
+        for state in _states(str(folder / part)):
+            key.update(state.encode())
     return key.hexdigest()[:32]
+
+
+def _states(folder: str) -> Iterator[str]:
+    """As ``proof.state``, of the folder and all that are below."""
+    files, folders = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name != "__pycache__":
+                stat = entry.stat()
+                files.append((name, stat.st_mtime_ns, stat.st_size))
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+    yield f"{folder} {sorted(files)}"
+    for path in sorted(folders):
+        yield from _states(path)
 
 
 def _found(folder: Path, users: Mapping[str, Path]) -> tuple[Any, ...]:

@@ -118,6 +118,7 @@ def _environment(folder: Path, pydantic: Path) -> Iterator[Any]:
         "schemas",
         "schema_proof",
         "schema_manifest",
+        "typed_dicts",
     ):  # while developing
         stat = (Path(__file__).parent / f"{name}.py").stat()
         yield stat.st_mtime_ns, stat.st_size
@@ -167,6 +168,7 @@ def strange(construction: Any) -> str | None:
         (construction.set_deprecated_descriptors, construction, "set_deprecated_descriptors"),
         (construction.collect_model_fields, None, "collect_model_fields"),
         (generator._model_schema, sys.modules[generator.__module__], "_model_schema"),
+        (generator._typed_dict_schema, sys.modules[generator.__module__], "_typed_dict_schema"),
         (generator.generate_schema, sys.modules[generator.__module__], "generate_schema"),
         *((steps[step.__name__], None, step.__name__) for step in schema_steps.STEPS),
     )

@@ -28,6 +28,7 @@ from fast_crewai.imports import (
     schema_manifest,
     schema_proof,
     schema_steps,
+    typed_dicts,
     watch,
 )
 from fast_crewai.imports.feature import ACTIVE, WAITING, Feature
@@ -181,7 +182,8 @@ def _builder(
             construction.NsResolver(parent_namespace=parent),
             construction.get_model_typevars_map(cls),
         )
-        schema = generator.generate_schema(cls)
+        with typed_dicts.of_crewai(generator):
+            schema = generator.generate_schema(cls)
         core_config = config.core_config(title=cls.__name__)
         schema = generator.clean_schema(schema)
         validator = construction.create_schema_validator(
@@ -218,6 +220,8 @@ class _Readers:
             return of_model(self, cls)
 
         self._replace(generate, "_model_schema", _model_schema)
+        remembering = typed_dicts.remembering(generate._typed_dict_schema)
+        self._replace(generate, "_typed_dict_schema", remembering)
         module = sys.modules[generate.__module__]
         for step in schema_steps.STEPS:
             self._replace(module, step.__name__, step(vars(module)[step.__name__]))

@@ -1,0 +1,108 @@
+"""Code that the import makes from texts is compiled once.
+
+Each method of a data class is compiled from a text that Python puts together, 500 of them while
+CrewAI is imported; so is each annotation that is a text, 3,000 of which 700 are different. What a
+text compiles to depends on nothing but the text. For as long as the import lasts, the two modules
+of Python's get what earlier runs have compiled (``store``), or this one, for the same text.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from fast_crewai.hooks import store
+from fast_crewai.imports.feature import Feature
+
+TEXTS = Feature(
+    "imports.texts",
+    "dataclasses:exec",
+    "compiling methods of data classes and annotations is a tenth of what remains of the import",
+)
+
+_FILE = "<string>"  # of all such code
+_LONGEST = 20_000
+
+# Names with their arguments, and no constants: what compiles without any warning.
+_SIMPLE = re.compile(r"[A-Za-z0-9_ .,|\[\]]+").fullmatch
+_WARNED = re.compile(r"\b[0-9]|(?:None|True|False) *\[").search
+
+_NATIVE = types.BuiltinFunctionType
+_changed: list[tuple[types.ModuleType, str, Any]] = []  # module, name, ours
+
+
+class Window:
+    """The time of one import."""
+
+    def end(self, done: bool) -> None:
+        end()
+
+
+def end() -> None:
+    """Python's modules have Python's functions again; also in a fork of an importing process."""
+    while _changed:
+        module, name, ours = _changed.pop()
+        if vars(module).get(name) is ours:
+            delattr(module, name)
+
+
+def begin() -> Window | None:
+    """The import of CrewAI, or of its provider, begins; None: nothing to do. Never raises."""
+    if _changed:
+        return None  # an import inside an import
+    try:
+        for module, name, ours in ((dataclasses, "exec", _exec), (typing, "compile", _compiler())):
+            if _is_usual(module, name):
+                setattr(module, name, ours)
+                _changed.append((module, name, ours))
+    except Exception as error:
+        TEXTS.turn_off(f"{type(error).__name__}: {error}")
+    if not _changed:
+        return None
+    TEXTS.used()
+    return Window()
+
+
+def _is_usual(module: types.ModuleType, name: str) -> bool:
+    """Whether the module takes Python's own function, and says nothing of how to compile."""
+    return (
+        name not in vars(module)
+        and "annotations" not in vars(module)
+        and type(getattr(builtins, name)) is _NATIVE
+        and sys.version_info < (3, 14)  # annotations are compiled otherwise
+    )
+
+
+def _exec(source: Any, *namespaces: Any, **options: Any) -> None:
+    """``exec`` for ``dataclasses``, which always says in which namespaces."""
+    if type(source) is str and len(namespaces) == 2 and len(source) < _LONGEST:
+        source = store.remembered("text", (source,), lambda: _compiled(source, "exec"))
+    builtins.exec(source, *namespaces, **options)
+
+
+def _compiled(source: str, mode: str) -> types.CodeType:
+    code: types.CodeType = builtins.compile(source, _FILE, mode, 0, dont_inherit=True)
+    return code
+
+
+def _compiler() -> Callable[..., Any]:
+    known: dict[str, types.CodeType] = {}
+
+    def compiled(source: Any, filename: Any, mode: Any, *rest: Any, **options: Any) -> Any:
+        """``compile`` for ``typing``, which has annotations compiled for ``eval``."""
+        if type(source) is not str or filename != _FILE or mode != "eval" or rest or options:
+            return builtins.compile(source, filename, mode, *rest, **options)
+        code = known.get(source)
+        if code is None:
+            code = _compiled(source, mode)
+            if _SIMPLE(source) and not _WARNED(source):
+                known[source] = code
+        return code
+
+    return compiled
