@@ -14,7 +14,6 @@ from fast_crewai import __version__, config
 from fast_crewai.hooks import store
 from fast_crewai.hooks.registry import Registry
 from fast_crewai.imports import (
-    certificates,
     collector,
     deferred,
     lazy,
@@ -83,7 +82,6 @@ def deactivate() -> None:
         reexports.settle_quietly()
         schemas.build_all()
         set_aside.end()
-        certificates.end()
         texts.end()
         if _registry is not None:
             _registry.uninstall()
@@ -164,13 +162,8 @@ def end(module: ModuleType, name: str) -> None:
     lazy.executed(name)
     deferred.executed(name)
     reexports.executed(name)
-    certificates.executed(name, _wants_certificates)
     if name in ("crewai", lazy.SOURCE):
         store.save()
-
-
-def _wants_certificates() -> bool:
-    return _active and _registry is not None and _registry.wants(certificates.CERTIFICATES)
 
 
 def is_active() -> bool:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from fast_crewai.config import COMPONENTS, Settings
 from fast_crewai.hooks import fingerprint
 from fast_crewai.hooks.route import Route, TargetError, imported_as, locate
-from fast_crewai.imports.certificates import CERTIFICATES
 from fast_crewai.imports.collector import GC
 from fast_crewai.imports.deferred import DEFERRED
 from fast_crewai.imports.feature import ACTIVE as ACTIVE
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fast_crewai")
 
-FEATURES = (GC, LAZY, DEFERRED, REEXPORTS, SCHEMAS, CERTIFICATES, TEXTS)
+FEATURES = (GC, LAZY, DEFERRED, REEXPORTS, SCHEMAS, TEXTS)
 AREAS = (
     "flow",
     "events",

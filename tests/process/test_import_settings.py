@@ -21,7 +21,6 @@ ALL_ACTIVE = {
     **dict.fromkeys(("imports.gc", "imports.lazy", "imports.deferred"), "active"),
     "imports.openai": "waiting",  # for openai
     "imports.schemas": "active",
-    "imports.certificates": "waiting",  # for clients
     "imports.texts": "active",
 }
 
