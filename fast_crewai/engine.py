@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -100,9 +101,10 @@ class _Ends:
         self._ends = ends
 
     def end(self, done: bool) -> None:
-        for end in self._ends:
-            if end is not None:
-                end(done)
+        with contextlib.ExitStack() as stack:  # each of them, also after an interrupt in one
+            for end in reversed(self._ends):
+                if end is not None:
+                    stack.callback(end, done)
 
 
 def begin(module: ModuleType, name: str) -> _Ends | None:

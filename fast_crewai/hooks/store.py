@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 
 _MAXIMUM = 4000  # entries; more are of files that were replaced
 _MAKERS = ("hooks/dispatch.py", "hooks/fingerprint.py", "hooks/areas/recompile.py")
-_OTHERS = ("imports/rewriting.py", "hooks/store.py", "hooks/route.py")
+_OTHERS = ("imports/rewriting.py", "imports/texts.py", "hooks/store.py", "hooks/route.py")
 _PROBE = "def f():\n    'text'\n    assert f + 1\n"  # compiled as this process's options say
 
 _entries: dict[bytes, bytes] | None = None

@@ -3,15 +3,17 @@
 Each method of a data class is compiled from a text that Python puts together, 500 of them while
 CrewAI is imported; so is each annotation that is a text, 3,000 of which 700 are different. What a
 text compiles to depends on nothing but the text. For as long as the import lasts, the two modules
-of Python's get what earlier runs have compiled (``store``), or this one, for the same text.
+of Python's get what earlier runs have compiled (``store``), or this one, for the same text; other
+threads get what they would without us.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` in this file: what is compiled from here would have it.
 import builtins
+import contextlib
 import dataclasses
 import re
 import sys
+import threading
 import types
 import typing
 from collections.abc import Callable
@@ -28,10 +30,11 @@ TEXTS = Feature(
 
 _FILE = "<string>"  # of all such code
 _LONGEST = 20_000
+_MOST = 2000  # texts of one import; CrewAI's are 500, and a program may have any number
 
 # Names with their arguments, and no constants: what compiles without any warning.
 _SIMPLE = re.compile(r"[A-Za-z0-9_ .,|\[\]]+").fullmatch
-_WARNED = re.compile(r"\b[0-9]|(?:None|True|False) *\[").search
+_WARNED = re.compile(r"\b[0-9]|(?:None|True|False|\]|\.) *\[").search
 
 _NATIVE = types.BuiltinFunctionType
 _changed: list[tuple[types.ModuleType, str, Any]] = []  # module, name, ours
@@ -46,10 +49,11 @@ class Window:
 
 def end() -> None:
     """Python's modules have Python's functions again; also in a fork of an importing process."""
-    while _changed:
-        module, name, ours = _changed.pop()
-        if vars(module).get(name) is ours:
-            delattr(module, name)
+    with contextlib.suppress(IndexError, AttributeError):  # another thread ends it, too
+        while _changed:
+            module, name, ours = _changed.pop()
+            if vars(module).get(name) is ours:
+                delattr(module, name)
 
 
 def begin() -> Window | None:
@@ -57,7 +61,10 @@ def begin() -> Window | None:
     if _changed:
         return None  # an import inside an import
     try:
-        for module, name, ours in ((dataclasses, "exec", _exec), (typing, "compile", _compiler())):
+        for module, name, ours in (
+            (dataclasses, "exec", _runner()),
+            (typing, "compile", _compiler()),
+        ):
             if _is_usual(module, name):
                 setattr(module, name, ours)
                 _changed.append((module, name, ours))
@@ -74,16 +81,29 @@ def _is_usual(module: types.ModuleType, name: str) -> bool:
     return (
         name not in vars(module)
         and "annotations" not in vars(module)
-        and type(getattr(builtins, name)) is _NATIVE
+        and _is_native(name)
         and sys.version_info < (3, 14)  # annotations are compiled otherwise
     )
 
 
-def _exec(source: Any, *namespaces: Any, **options: Any) -> None:
-    """``exec`` for ``dataclasses``, which always says in which namespaces."""
-    if type(source) is str and len(namespaces) == 2 and len(source) < _LONGEST:
-        source = store.remembered("text", (source,), lambda: _compiled(source, "exec"))
-    builtins.exec(source, *namespaces, **options)
+def _is_native(name: str) -> bool:
+    """Whether nobody sees the texts that Python's function gets, nor those that we compile."""
+    return type(getattr(builtins, name)) is _NATIVE and type(builtins.compile) is _NATIVE
+
+
+def _runner() -> Callable[..., None]:
+    thread, left = threading.get_ident(), _MOST
+
+    def run(source: Any, *namespaces: Any, **options: Any) -> None:
+        """``exec`` for ``dataclasses``, which always says in which namespaces."""
+        nonlocal left
+        usual = type(source) is str and len(namespaces) == 2 and len(source) < _LONGEST
+        if usual and left and threading.get_ident() == thread and _is_native("exec"):
+            left -= 1
+            source = store.remembered("text", (source,), lambda: _compiled(source, "exec"))
+        builtins.exec(source, *namespaces, **options)
+
+    return run
 
 
 def _compiled(source: str, mode: str) -> types.CodeType:
@@ -93,10 +113,13 @@ def _compiled(source: str, mode: str) -> types.CodeType:
 
 def _compiler() -> Callable[..., Any]:
     known: dict[str, types.CodeType] = {}
+    thread = threading.get_ident()
 
     def compiled(source: Any, filename: Any, mode: Any, *rest: Any, **options: Any) -> Any:
         """``compile`` for ``typing``, which has annotations compiled for ``eval``."""
-        if type(source) is not str or filename != _FILE or mode != "eval" or rest or options:
+        usual = type(source) is str and filename == _FILE and mode == "eval"
+        ours = threading.get_ident() == thread and _is_native("compile")
+        if not usual or rest or options or not ours:
             return builtins.compile(source, filename, mode, *rest, **options)
         code = known.get(source)
         if code is None:

@@ -3,6 +3,7 @@
 import builtins
 import dataclasses
 import keyword
+import threading
 import types
 import typing
 import warnings
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fast_crewai import engine
 from fast_crewai.hooks import store
 from fast_crewai.imports import texts
 
@@ -201,3 +203,120 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     store.save()
     window.end(True)
     assert made(1) == made(1)
+
+
+def test_long_texts_have_no_options_of_ours() -> None:
+    def made() -> Any:
+        fields = [(f"field_{number}", int) for number in range(600)]
+        return functions(dataclasses.make_dataclass("Made", fields))
+
+    plain = made()
+    window = texts.begin()
+    assert window is not None
+    try:
+        assert made() == plain
+        code = vars(typing)["compile"]("a", "file", "eval")
+        assert code.co_flags == compile("a", "file", "eval", dont_inherit=True).co_flags
+    finally:
+        window.end(True)
+
+
+@pytest.mark.parametrize("text", ["[int][str, int]", "...[int]", "... [int]", "[int] [None]"])
+def test_each_annotation_warns(text: str) -> None:
+    window = texts.begin()
+    assert window is not None
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(3):
+                typing.ForwardRef(text)
+    finally:
+        window.end(True)
+    assert [w.category for w in caught] == [SyntaxWarning] * 3
+
+
+def test_other_threads_are_left_alone() -> None:
+    def made() -> Any:
+        return functions(dataclasses.make_dataclass("Other", [("a", "list[int]")]))
+
+    answers: list[Any] = []
+    window = texts.begin()
+    assert window is not None
+    try:
+        thread = threading.Thread(target=lambda: answers.append(made()))
+        thread.start()
+        thread.join()
+        assert not store._used and not store._new
+        assert made() == answers[0] and store._new
+    finally:
+        window.end(True)
+
+
+def test_no_more_than_an_import_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "_MOST", 10)
+    window = texts.begin()
+    assert window is not None
+    try:
+        made = [dataclasses.make_dataclass("Made", [(f"field_{n}", int)]) for n in range(20)]
+    finally:
+        window.end(True)
+    assert len(store._used) == 10
+    assert [repr(cls(n)) for n, cls in enumerate(made)] == [
+        f"Made(field_{n}={n})" for n in range(20)
+    ]
+
+
+@pytest.mark.parametrize("name", ["exec", "compile"])
+def test_builtins_replaced_meanwhile(name: str) -> None:
+    """Whoever replaces one, sees each text as without us, and none that isn't his."""
+
+    def made(seen: list[Any]) -> None:
+        original = getattr(builtins, name)
+
+        def replaced(source: Any, *rest: Any, **options: Any) -> Any:
+            seen.append(source)
+            return original(source, *rest, **options)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(builtins, name, replaced)
+            dataclasses.make_dataclass("Made", [("a", "list[int]")])
+            typing.ForwardRef("list[int]")
+
+    def begun(seen: list[Any]) -> None:
+        window = texts.begin()
+        assert window is not None
+        try:
+            typing.ForwardRef("list[int]")
+            made(seen)
+            made(seen)
+        finally:
+            window.end(True)
+
+    plain: list[Any] = []
+    ours: list[Any] = []
+    made(plain)
+    begun(ours)
+    assert plain and ours == plain * 2
+
+
+def test_two_threads_end_it() -> None:
+    class Late(list[Any]):
+        def pop(self, *_: Any) -> Any:
+            super().clear()
+            return super().pop()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(texts, "_changed", Late([(dataclasses, "exec", None)]))
+        texts.end()
+
+
+def test_what_else_is_ended() -> None:
+    """An interrupt at the end of one leaves nothing of the others behind."""
+    done: list[bool] = []
+
+    def interrupted(_: bool) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine._Ends(interrupted, None, done.append, done.append).end(True)
+    assert done == [True, True]
