@@ -5,7 +5,9 @@ use crate::errors::{Result, declined, guarded};
 use crate::live::{exact_i64, generic_getattr};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDateTime, PyDict, PyFloat, PyList, PySet, PyString, PyTuple, PyType, PyTzInfoAccess};
+use pyo3::types::{
+    PyDateTime, PyDict, PyFloat, PyList, PySet, PyString, PyTuple, PyType, PyTzInfoAccess,
+};
 
 const DAY: f64 = 86_400.0;
 /// Larger ints may not be floats.

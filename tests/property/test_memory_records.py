@@ -409,7 +409,7 @@ def test_a_time_that_cannot_be_compared_fails_in_crewais_function(storage, creat
     flow = RecallFlow(storage=storage, llm=None, embedder=None)
     flow.state.chunk_findings = findings(storage)
     flow.state.chunk_findings[1]["results"][0][0].created_at = created
-    with pytest.raises(TypeError, match="datetime|offset") as caught:
+    with pytest.raises(TypeError, match=r"datetime|offset") as caught:
         flow.synthesize_results()
     last = caught.traceback[-1]
     assert last.name == "compute_composite_score"

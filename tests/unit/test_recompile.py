@@ -11,11 +11,12 @@ from fast_crewai.hooks.areas.recompile import evaluating, recompiled
 from fast_crewai.hooks.route import TargetError
 
 
-def pairs(numbers: list[int]) -> list[tuple[int, int]]:
+def pairs(numbers: list[int]) -> list[int]:
     found = []
     for number in list(numbers):
+        found.append(number)
         for other in list(numbers):
-            found.append((number, other))
+            found += [number, other]
     return found
 
 
@@ -38,7 +39,7 @@ def test_what_is_new_in_a_loop_is_not_looked_into() -> None:
 
 def test_what_a_loop_goes_through_is_replaced() -> None:
     again = recompiled(pairs, {"list(numbers)": "_fc(numbers)"}, {"_fc": reversed})
-    assert again([1, 2]) == [(2, 2), (2, 1), (1, 2), (1, 1)]
+    assert again([1, 2]) == [2, 2, 2, 2, 1, 1, 1, 2, 1, 1]
 
 
 def test_an_expression_alone_is_of_its_function() -> None:
@@ -46,7 +47,7 @@ def test_an_expression_alone_is_of_its_function() -> None:
     assert alone() == noted()
     code, whole = alone.__code__, noted.__code__
     assert (code.co_name, code.co_filename) == (whole.co_name, whole.co_filename)
-    assert code.co_firstlineno == whole.co_firstlineno + 1
+    assert whole.co_firstlineno + 1 in {line for *_, line in code.co_lines()}
     assert alone.__globals__ is noted.__globals__
     with pytest.raises(TargetError):
         evaluating(noted, "sys.exit()")
