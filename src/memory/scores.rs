@@ -5,7 +5,9 @@ use crate::errors::{Result, declined, guarded};
 use crate::live::{exact_i64, generic_getattr};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyFloat, PyList, PySet, PyString, PyTuple, PyType};
+use pyo3::types::{
+    PyDateTime, PyDict, PyFloat, PyList, PySet, PyString, PyTuple, PyType, PyTzInfoAccess,
+};
 
 const DAY: f64 = 86_400.0;
 /// Larger ints may not be floats.
@@ -131,6 +133,11 @@ impl<'a, 'py> Scorer<'a, 'py> {
         };
         if self.seen.contains(&id)? {
             return Ok(true);
+        }
+        // What can't be subtracted from a naive clock's time raises in CrewAI's function.
+        match created.cast_exact::<PyDateTime>() {
+            Ok(time) if time.get_tzinfo().is_none() => {}
+            _ => return Ok(false),
         }
         let age = self.now.call0()?.sub(created)?;
         let Some(age) = float(&age.call_method0(intern!(py, "total_seconds"))?) else {

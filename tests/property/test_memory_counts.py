@@ -102,17 +102,28 @@ def test_values_of_other_forms(template, tmp_path, column, text):
 
 
 @pytest.fixture
-def at_most(monkeypatch):
-    """Make CrewAI's scans read no more than a number of rows."""
+def at_most(routes):
+    """Make CrewAI's scans read no more than a number of rows: ours, too, which decline if the
+    number isn't the one that they were switched on with."""
     module = sys.modules[LanceDBStorage.__module__]
     scan = inspect.unwrap(LanceDBStorage._scan_rows)
     prefix, _, columns = scan.__defaults__
+    states = [routes[f"memory.{name}"] for name in ("list-scopes", "list-categories", "scope-info")]
+
+    def watch():
+        for state in states:
+            state.dispatcher.watch()
 
     def limit(rows):
-        monkeypatch.setattr(module, "_SCAN_ROWS_LIMIT", rows)
-        monkeypatch.setattr(scan, "__defaults__", (prefix, rows, columns))
+        patched.setattr(module, "_SCAN_ROWS_LIMIT", rows)
+        patched.setattr(scan, "__defaults__", (prefix, rows, columns))
+        watch()
 
-    return limit
+    with pytest.MonkeyPatch.context() as patched:
+        yield limit
+    watch()
+    reasons = [reason for state in states for reason in state.tally.reasons]
+    assert not [reason for reason in reasons if reason.startswith("patched: _SCAN")]
 
 
 def test_the_rows_that_a_scan_reads_first(template, tmp_path_factory, at_most):

@@ -17,7 +17,7 @@ from crewai.llms.base_llm import BaseLLM
 from crewai.memory import recall_flow
 from crewai.memory.recall_flow import RecallFlow
 from crewai.memory.storage.lancedb_storage import LanceDBStorage
-from crewai.memory.types import MemoryMatch, MemoryRecord
+from crewai.memory.types import MemoryConfig, MemoryMatch, MemoryRecord
 from crewai.memory.unified_memory import Memory
 from pydantic import BaseModel
 from strategies import memories
@@ -339,6 +339,20 @@ def test_a_clock_that_tells_no_time(storage, told):
     assert "Error" in ours[0]
 
 
+def test_what_a_clock_raises_comes_from_crewais_function(storage):
+    class Clock(memories.Frozen):
+        @classmethod
+        def utcnow(cls):
+            raise ValueError("no time")
+
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.chunk_findings = findings(storage)
+    with patch("crewai.memory.types.datetime", Clock), pytest.raises(ValueError) as caught:
+        flow.synthesize_results()
+    caller = caught.traceback[-2]
+    assert (caller.name, caller.path.name) == ("compute_composite_score", "types.py")
+
+
 def test_an_attribute_of_a_record_that_is_computed(storage):
     flow = RecallFlow(storage=storage, llm=None, embedder=None)
     flow.state.chunk_findings = findings(storage)
@@ -349,6 +363,81 @@ def test_an_attribute_of_a_record_that_is_computed(storage):
         del MemoryRecord.importance
     assert ours == crewai
     assert ours != next(of_clock(flow, memories.Frozen))
+
+
+def counting():
+    """A half-life that is another one each time it is asked for."""
+    times = itertools.count(10)
+
+    class Config(MemoryConfig):
+        def __getattribute__(self, name):
+            odd = name == "recency_half_life_days"
+            return next(times) if odd else super().__getattribute__(name)
+
+    return Config()
+
+
+def failing():
+    class Config(MemoryConfig):
+        def __getattribute__(self, name):
+            if name == "semantic_weight":
+                raise LookupError("no weight")
+            return super().__getattribute__(name)
+
+    return Config()
+
+
+@pytest.mark.parametrize("config", [counting, failing])
+@pytest.mark.parametrize("some", [True, False])
+def test_a_config_is_asked_when_crewai_asks_it(storage, config, some):
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.chunk_findings = findings(storage) if some else []
+    asked = of_clock(flow, memories.Frozen)
+    flow._config = config()
+    ours = next(asked)
+    flow._config = config()
+    crewai = next(asked)
+    assert ours == crewai
+    assert ("Error" in ours[0]) == (some and config is failing)
+
+
+AWARE = memories.NOW.replace(tzinfo=datetime.timezone.utc)
+
+
+@pytest.mark.parametrize("created", [AWARE, "2026-01-01", None])
+def test_a_time_that_cannot_be_compared_fails_in_crewais_function(storage, created):
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.chunk_findings = findings(storage)
+    flow.state.chunk_findings[1]["results"][0][0].created_at = created
+    with pytest.raises(TypeError, match=r"datetime|offset") as caught:
+        flow.synthesize_results()
+    last = caught.traceback[-1]
+    assert last.name == "compute_composite_score"
+    assert last.frame.f_locals["semantic_score"] > 0
+
+
+def test_a_length_of_time_of_the_users_is_taken_once(storage):
+    class Length(datetime.timedelta):
+        def total_seconds(self):
+            return 86400
+
+    class Time(datetime.datetime):
+        def __rsub__(self, other):
+            return Length(days=1)
+
+    class Ticking(memories.Frozen):
+        @classmethod
+        def utcnow(cls):
+            return memories.NOW + datetime.timedelta(days=next(ticks))
+
+    flow = RecallFlow(storage=storage, llm=None, embedder=None)
+    flow.state.chunk_findings = findings(storage)
+    flow.state.chunk_findings[0]["results"][0][0].created_at = Time(2026, 1, 1)
+    asked = of_clock(flow, Ticking)
+    ticks = itertools.count()
+    ours = next(asked)
+    ticks = itertools.count()
+    assert ours == next(asked)
 
 
 @pytest.mark.parametrize(

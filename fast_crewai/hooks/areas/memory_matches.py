@@ -37,6 +37,7 @@ class Matches:
         self._score = module["compute_composite_score"]
         self._now = evaluating(self._score, "datetime.utcnow()")
         self._match, self._record = module["MemoryMatch"], module["MemoryRecord"]
+        self._config: Any = module["MemoryConfig"]
         self._base: Any = BaseModel
         self._init = BaseModel.__init__
         self._plain_validator = SchemaValidator
@@ -56,11 +57,15 @@ class Matches:
             or any(name in vars(record) for name in _SCORED)
         ):
             return findings
-        try:
-            config = flow._config
-            weights = tuple(getattr(config, name) for name in _WEIGHTS)
-        except AttributeError:  # CrewAI's own code raises it, if there is something to score
+        config = vars(flow).get("_config")
+        if (
+            type(config) is not self._config
+            or hasattr(type(flow), "_config")
+            or self._config.__getattribute__ is not object.__getattribute__
+            or any(name in vars(self._config) for name in _WEIGHTS)
+        ):
             return findings
+        weights = tuple(map(vars(config).get, _WEIGHTS))
         try:
             return score_findings(findings, seen, matches, record, self._now, weights)
         except Declined:

@@ -51,10 +51,11 @@ def recompiled(
 
 def evaluating(original: types.FunctionType, expression: str) -> types.FunctionType:
     """A function that evaluates one of the function's expressions, of globals only: what it warns
-    of comes from CrewAI's line. Raises TargetError."""
-    place = (*_place(original), expression)
+    of and raises comes from CrewAI's line and function. Raises TargetError."""
+    code = original.__code__
+    place = (*_place(original), code.co_name, getattr(code, "co_qualname", ""), expression)
     made = store.remembered("evaluating", place, lambda: _alone(original, expression))
-    return types.FunctionType(made, original.__globals__)
+    return types.FunctionType(made, original.__globals__, original.__name__)
 
 
 def _alone(original: types.FunctionType, expression: str) -> types.CodeType:
@@ -62,7 +63,8 @@ def _alone(original: types.FunctionType, expression: str) -> types.CodeType:
     found = [n for n in parts if isinstance(n, ast.expr) and ast.unparse(n) == expression]
     if not found:
         raise TargetError(f"{original.__qualname__} is not what it was")
-    return compile(ast.Expression(found[0]), original.__code__.co_filename, "eval")
+    code = original.__code__
+    return _named(compile(ast.Expression(found[0]), code.co_filename, "eval"), code)
 
 
 def _place(original: types.FunctionType) -> tuple[str, str, int]:
@@ -94,7 +96,11 @@ def _compiled(
     wrapper.body[0].body = [definition]  # type: ignore[attr-defined]
     flags = __future__.annotations.compiler_flag
     outer = compile(wrapper, code.co_filename, "exec", flags=flags, dont_inherit=True)
-    made = _code_in(_code_in(outer, "make"), original.__name__).replace(co_name=code.co_name)
+    return _named(_code_in(_code_in(outer, "make"), original.__name__), code)
+
+
+def _named(made: types.CodeType, code: types.CodeType) -> types.CodeType:
+    made = made.replace(co_name=code.co_name)
     if hasattr(code, "co_qualname"):
         made = made.replace(co_qualname=code.co_qualname)  # type: ignore[call-arg]
     return made
@@ -132,8 +138,13 @@ class _Replacing(ast.NodeTransformer):
         return self._replace(node) or self.generic_visit(node)
 
     def visit_For(self, node: ast.For) -> ast.AST:
-        node.iter = self._replace(node.iter) or node.iter
-        return self.generic_visit(node)
+        new = self._replace(node.iter)
+        if new is None:
+            return self.generic_visit(node)
+        node.iter = ast.Constant(None)  # what is new isn't looked into, as elsewhere
+        self.generic_visit(node)
+        node.iter = new
+        return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         new = self._replace(node)
