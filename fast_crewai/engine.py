@@ -17,6 +17,7 @@ from fast_crewai.hooks.registry import Registry
 from fast_crewai.imports import (
     collector,
     deferred,
+    lance,
     lazy,
     pending,
     reexports,
@@ -41,6 +42,7 @@ def _after_fork() -> None:
         _registry.forget_lock()
     collector.resume()
     texts.end()
+    lance.end()
     deferred.forget_lock()
     pending.forget_lock()
 
@@ -84,6 +86,7 @@ def deactivate() -> None:
         schemas.build_all()
         set_aside.end()
         texts.end()
+        lance.end()
         if _registry is not None:
             _registry.uninstall()
 
@@ -111,20 +114,23 @@ def begin(module: ModuleType, name: str) -> _Ends | None:
     """A CrewAI module is about to be executed: what must be ended when it has been."""
     deferred.begin(name)
     schemas.begin()
+    if name == lance.PACKAGE and _registry is not None and _active:
+        window = lance.begin() if _registry.wants(lance.LANCE) else None
+        return _Ends(window.end) if window is not None else None
     if name not in ("crewai", lazy.SOURCE) or _registry is None or not _active:
         return None
     if name == "crewai" and _registry.wants(lazy.LAZY):
         lazy.plan(module)
     if name == "crewai" and _registry.wants(deferred.DEFERRED):
         deferred.plan(module)
-    window = texts.begin() if _registry.wants(texts.TEXTS) else None
+    compiled = texts.begin() if _registry.wants(texts.TEXTS) else None
     pause = collector.pause() if _registry.wants(collector.GC) else None
     planned = name == "crewai" and _registry.wants(schemas.SCHEMAS)
     if planned:
         schemas.plan(module)
     return _Ends(
         schemas.ended if planned else None,
-        window.end if window is not None else None,
+        compiled.end if compiled is not None else None,
         pause.end if pause is not None else None,
     )
 
@@ -145,7 +151,7 @@ def code_for(module: ModuleType, name: str, loader: object) -> CodeType | None:
 def awaited() -> Mapping[str, ModuleSpec | None]:
     """Modules of others whose end we must see, too → where they are, if that is fixed."""
     global _awaited
-    every = lazy.awaited(), reexports.awaited(), deferred.awaited()
+    every = lazy.awaited(), reexports.awaited(), deferred.awaited(), lance.awaited()
     key = tuple(number for names in every for number in (id(names), len(names)))
     if _awaited[0] != key:
         _awaited = key, {n: spec for names in every for n, spec in names.items()}
@@ -164,6 +170,7 @@ def end(module: ModuleType, name: str) -> None:
     lazy.executed(name)
     deferred.executed(name)
     reexports.executed(name)
+    lance.executed(name)
     if name in ("crewai", lazy.SOURCE):
         store.save()
 

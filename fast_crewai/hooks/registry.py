@@ -21,6 +21,7 @@ from fast_crewai.imports.collector import GC
 from fast_crewai.imports.deferred import DEFERRED
 from fast_crewai.imports.feature import ACTIVE as ACTIVE
 from fast_crewai.imports.feature import OFF, WAITING, Feature
+from fast_crewai.imports.lance import LANCE
 from fast_crewai.imports.lazy import LAZY
 from fast_crewai.imports.reexports import REEXPORTS
 from fast_crewai.imports.schemas import SCHEMAS
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fast_crewai")
 
-FEATURES = (GC, LAZY, DEFERRED, REEXPORTS, SCHEMAS, TEXTS)
+FEATURES = (GC, LAZY, DEFERRED, REEXPORTS, SCHEMAS, TEXTS, LANCE)
 AREAS = (
     "flow",
     "events",

@@ -77,7 +77,7 @@ def of(package: types.ModuleType) -> Proof:
         key.update(f"{spec.origin} {state(Path(spec.origin).parent)}".encode())
     sites = {Path(spec.origin or "").parent.parent for spec in found.specs.values() if spec}
     for site in sorted(sites):
-        key.update(f"{site} {_installed(site)}".encode())
+        key.update(f"{site} {installed(site)}".encode())
     folder = config.cache_folder()
     if folder is None:
         found.problem = "there is no cache folder"
@@ -108,7 +108,7 @@ def state(folder: Path) -> str:
     return repr(sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in files))
 
 
-def _installed(site: Path) -> list[str]:
+def installed(site: Path) -> list[str]:
     """The packages of a folder, with their versions: openai may fail for one that it needs."""
     with os.scandir(site) as entries:
         names = [entry.name for entry in entries]
