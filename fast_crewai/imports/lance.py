@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib
+import os
 import sys
 import threading
 import types
@@ -116,7 +117,7 @@ class _Window:
         checks = importlib.import_module(_CHECKS)
         if not _is_proven(checks):
             return "pydantic differs from every version that it was proven on"
-        if list(sys.modules[_PLUGINS].get_plugins()):
+        if list(importlib.import_module(_PLUGINS).get_plugins()):
             return "a plugin of pydantic's sees each schema"
         cache = config.cache_folder()
         if cache is None:
@@ -220,10 +221,17 @@ def _key(folder: Path, checks: Any) -> str:
     made = sys.version, sys.prefix, fast_crewai.__version__, ours.st_mtime_ns, ours.st_size
     key = hashlib.sha256(f"{made} {folder} {pydantic}".encode())
     for place in (folder, folder / "api", folder / "models", pydantic, pydantic / "_internal"):
-        key.update(proof.state(place).encode())
+        key.update(repr(_files(place)).encode())
     for site in sorted({folder.parent, pydantic.parent}):
         key.update(f"{site} {proof.installed(site)}".encode())
     return key.hexdigest()[:32]
+
+
+def _files(folder: Path) -> list[tuple[str, int, int]]:
+    """Not the folders: they change when Python keeps what it has compiled."""
+    with os.scandir(folder) as entries:
+        found = [(entry.name, entry.stat()) for entry in entries if entry.name.endswith(".py")]
+    return sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in found)
 
 
 def _warnings() -> int:
@@ -231,6 +239,6 @@ def _warnings() -> int:
     modules = [
         module
         for name, module in sys.modules.copy().items()
-        if name.startswith(("pydantic.", _METHODS)) and isinstance(module, types.ModuleType)
+        if name.startswith(("pydantic.", _CLIENT)) and isinstance(module, types.ModuleType)
     ]
     return sum(len(vars(module).get("__warningregistry__", ())) for module in modules)

@@ -22,6 +22,7 @@ ALL_ACTIVE = {
     "imports.openai": "waiting",  # for openai
     "imports.schemas": "active",
     "imports.texts": "active",
+    "imports.lance": "waiting",  # for lancedb
 }
 
 
