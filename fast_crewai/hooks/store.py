@@ -24,7 +24,10 @@ Value = TypeVar("Value")
 
 _MAXIMUM = 4000  # entries; more are of files that were replaced
 _MAKERS = ("hooks/dispatch.py", "hooks/fingerprint.py", "hooks/areas/recompile.py")
-_OTHERS = ("imports/rewriting.py", "imports/texts.py", "hooks/store.py", "hooks/route.py")
+_OTHERS = (
+    *("imports/patterns.py", "imports/rewriting.py", "imports/texts.py"),
+    *("hooks/store.py", "hooks/route.py"),
+)
 _PROBE = "def f():\n    'text'\n    assert f + 1\n"  # compiled as this process's options say
 
 _entries: dict[bytes, bytes] | None = None
@@ -33,7 +36,7 @@ _new = False
 
 
 def remembered(kind: str, parts: tuple[object, ...], make: Callable[[], Value]) -> Value:
-    """``make()``, or what it returned in an earlier run: a str or a code object.
+    """``make()``, or what it returned in an earlier run: what ``marshal`` takes.
 
     ``parts``: strings, numbers, bytes and tuples of these; the value depends on nothing else.
     """

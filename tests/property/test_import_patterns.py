@@ -1,0 +1,175 @@
+"""A regular expression that the import compiles is the one that Python compiles."""
+
+import re
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fast_crewai.hooks import store
+from fast_crewai.imports import patterns, texts
+
+compiling: Any = patterns.module()
+pytestmark = pytest.mark.skipif(compiling is None, reason="Python before 3.11 has another module")
+
+PARTS = st.sampled_from(
+    [
+        *("a", "é", "ß", "İ", "k", " ", "\n", "#", "1", "(", ")", "(?:", "(?P<x>", "(?P<y>"),
+        *("(?P=x)", "(?i)", "(?s:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?(x)", "(?#", "(?L)"),
+        *("(?u)", "(?a:", "[", "]", "^", "-", "[^", "a-z", "&", "~", "|", "--", "||", "\\d", "\\W"),
+        *("\\b", "\\Z", "\\1", "\\x41", "\\N{DIGIT ONE}", "\\", "*", "+", "?", "*+", "{2}"),
+        *("{1,3}", "{", ".", "$"),
+    ]
+)  # fmt: skip
+_NAMES = ("IGNORECASE", "MULTILINE", "DOTALL", "VERBOSE", "ASCII", "LOCALE", "UNICODE", "TEMPLATE")
+_SINGLE = [getattr(re, name, re.NOFLAG) for name in _NAMES]
+FLAGS = st.sampled_from([re.NOFLAG, *_SINGLE, re.IGNORECASE | re.VERBOSE])
+SAMPLES = ("", "a", "aA1", "ab\nk é ß", "K İ--||1", "xx a1 a1")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A store of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(store, "_entries", None)
+        patch.setattr(store, "_used", {})
+        patch.setattr(store, "_new", False)
+        store._place.cache_clear()
+        yield
+    store._place.cache_clear()
+    texts.end()
+
+
+def shown(pattern: Any, flags: Any) -> Any:
+    """What is compiled, what it finds, and what is told."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            made = compiling.compile(pattern, flags)
+            found = [[m.span(), m.groups()] for text in SAMPLES for m in made.finditer(text)]
+            names = dict(made.groupindex), type(made.groupindex)
+            result: Any = (
+                made,
+                made.pattern,
+                made.flags,
+                type(made.flags),
+                made.groups,
+                names,
+                found,
+            )
+        except Exception as error:
+            result = type(error), str(error), error.__cause__, error.__context__, vars(error)
+    return result, [(str(w.message), w.category) for w in caught]
+
+
+def forget() -> None:
+    """As another process, which finds what this one has stored."""
+    store.save()
+    store._entries = None
+
+
+@given(st.lists(PARTS, max_size=8).map("".join), FLAGS.map(int))
+@example("[[a]", 0)
+@example("[a--b]", 0)
+@example("[^[a]]|(?P<x>a)(?P=x)?", 2)
+def test_the_same_pattern(pattern: str, flags: int) -> None:
+    plain = shown(pattern, flags)
+    window = texts.begin()
+    assert window is not None and compiling.compile.__module__ == patterns.__name__
+    try:
+        assert shown(pattern, flags) == plain  # compiled
+        forget()
+        assert shown(pattern, flags) == plain  # remembered
+    finally:
+        window.end(True)
+    assert compiling.compile.__module__ == "re._compiler"
+
+
+@given(st.one_of(st.binary(max_size=5), st.none(), st.integers()), FLAGS)
+def test_others_are_left_to_python(pattern: Any, flags: Any) -> None:
+    before = dict(store._used)
+    plain = shown(pattern, flags)
+    window = texts.begin()
+    assert window is not None
+    try:
+        assert shown(pattern, flags) == plain
+    finally:
+        window.end(True)
+    assert store._used == before
+
+
+def within(work: Callable[[], Any]) -> Any:
+    window = texts.begin()
+    assert window is not None
+    try:
+        return work()
+    finally:
+        window.end(True)
+
+
+def test_no_pattern_is_parsed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    parser, parsed = compiling._parser, []
+    original = parser.parse
+
+    def parse(*arguments: Any) -> Any:
+        parsed.append(arguments)
+        return original(*arguments)
+
+    monkeypatch.setattr(parser, "parse", parse)
+    made = [within(lambda: compiling.compile("(?P<x>no)such+", 0)) for _ in range(3)]
+    forget()
+    made.append(within(lambda: compiling.compile("(?P<x>no)such+", 0)))
+    assert len(parsed) == 1
+    assert len(set(made)) == 1 and len(set(map(id, made))) == 4
+    assert [m.match("nosuch").groupdict() for m in made] == [{"x": "no"}] * 4
+
+
+def test_entries_that_are_damaged() -> None:
+    plain = compiling.compile("a+b", 0)
+    assert within(lambda: compiling.compile("a+b", 0)) == plain
+    for value in (None, (), ("a+b", 0, [1, 2, 3], 0, {}, (None,)), ("a+b", 0, "x", 0, {}, ())):
+        for key in store._load():
+            store._load()[key] = __import__("marshal").dumps(value)
+        assert within(lambda: compiling.compile("a+b", 0)) == plain
+
+
+def test_other_threads_and_afterwards() -> None:
+    kept: list[Any] = []
+
+    def elsewhere() -> None:
+        kept.append(compiling.compile)
+        kept.append(compiling.compile("other+", 0))
+
+    def work() -> None:
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+
+    within(work)
+    assert kept[1] == compiling.compile("other+", 0)
+    assert not store._used
+    assert kept[0]("later+", 0) == compiling.compile("later+", 0)  # whoever has taken it
+
+
+def test_somebody_elses_function_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = compiling.compile
+
+    def compile_pattern(p: Any, flags: Any = 0) -> Any:
+        return original(p, flags)
+
+    monkeypatch.setattr(compiling, "compile", compile_pattern)
+    assert patterns.module() is None
+    within(lambda: compiling.compile("mine+", 0))
+    assert compiling.compile is compile_pattern
+    assert not store._used
+
+
+def test_no_more_than_an_import_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "_MOST", 5)
+    within(lambda: [compiling.compile(f"{number}+", 0) for number in range(20)])
+    assert len(store._used) == 5
