@@ -63,7 +63,8 @@ def shown(pattern: Any, flags: Any) -> Any:
                 found,
             )
         except Exception as error:
-            result = type(error), str(error), error.__cause__, error.__context__, vars(error)
+            told = str(error), repr(error.__cause__), repr(error.__context__)
+            result = type(error), told, vars(error)
     return result, [(str(w.message), w.category) for w in caught]
 
 
