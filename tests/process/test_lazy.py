@@ -422,8 +422,8 @@ def test_another_version_of_what_openai_needs_is_another_environment(
     assert found.problem is None and not found.proven
     found.note()
     assert proof.of(package).proven  # type: ignore[arg-type]
-    installed = proof._installed
-    monkeypatch.setattr(proof, "_installed", lambda site: [*installed(site), "httpx-9.dist-info"])
+    installed = proof.installed
+    monkeypatch.setattr(proof, "installed", lambda site: [*installed(site), "httpx-9.dist-info"])
     assert not proof.of(package).proven  # type: ignore[arg-type]
 
 
