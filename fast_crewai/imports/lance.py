@@ -211,15 +211,21 @@ class _Window:
 
 
 def _is_proven(module: Any) -> bool:
-    """Whether its file is known, and what is replaced comes from there."""
-    found = [vars(module).get(_NAMES_OF)]
+    """Whether its file is known, and what is replaced, or is to wait, comes from the library."""
+    names = vars(module)
+    found = [names.get(_NAMES_OF)]
     if module.__name__ == _CHECKS:
-        kind = vars(module).get("ValidateCallWrapper")
-        found = [vars(kind).get(n) for n in ("__init__", "__call__", "_create_validators")]
+        kind, makes = vars(names["ValidateCallWrapper"]), vars(names["GenerateSchema"])
+        found = [kind.get(name) for name in ("__init__", "__call__", "_create_validators")]
+        found += [makes.get("generate_schema"), makes.get("clean_schema")]
+        found.append(names.get("create_schema_validator"))
     for function in found:
         if type(function) is not types.FunctionType or hasattr(function, "__wrapped__"):
             return False
-        if function.__globals__ is not vars(module) or function.__module__ != module.__name__:
+        home, library = function.__module__, module.__name__.partition(".")[0]
+        if not home.startswith(f"{library}.") or function.__globals__ is not vars(
+            sys.modules[home]
+        ):
             return False
     content = Path(module.__file__).read_bytes()
     return hashlib.sha256(content).hexdigest()[:32] in _PROVEN[module.__name__]
