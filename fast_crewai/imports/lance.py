@@ -11,6 +11,7 @@ LanceDB's own classes say which methods override others, and the library that ch
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -49,7 +50,9 @@ _PROVEN = {
 }
 
 _AWAITED: Mapping[str, ModuleSpec | None] = types.MappingProxyType({PACKAGE: None})
-_AWAITED_INSIDE: Mapping[str, ModuleSpec | None] = types.MappingProxyType({_OVERRIDES: None})
+_AWAITED_INSIDE: Mapping[str, ModuleSpec | None] = types.MappingProxyType(
+    dict.fromkeys((PACKAGE, _OVERRIDES))  # again after an interrupt
+)
 
 _window: _Window | None = None
 
@@ -64,35 +67,37 @@ def awaited() -> Mapping[str, ModuleSpec | None]:
 def begin() -> _Window | None:
     """``lancedb`` is about to be executed; None: nothing to do. Never raises."""
     global _window
-    if _window is not None or LANCE.state != WAITING:
+    end()  # of one that an interrupt has left open
+    if LANCE.state != WAITING:
         return None
-    window = _Window()
+    window = _window = _Window()  # before anything is replaced: a fork, or an interrupt, ends it
+    problem: str | None = "it was interrupted"
     try:
         problem = window.prepare()
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
-    if problem is not None:
-        window.restore()
-        LANCE.turn_off(problem)
-        return None
-    _window = window
-    executed(_OVERRIDES)
-    return window
+    finally:
+        if problem is not None:
+            end()
+            LANCE.turn_off(problem)
+    return window if problem is None else None
 
 
 def executed(name: str) -> None:
     """A module has been executed. Never raises."""
     window = _window
-    if name == _OVERRIDES and window is not None and name in sys.modules:
-        window.read_once(sys.modules[name])
+    if name == _OVERRIDES and window is not None:
+        with contextlib.suppress(Exception):  # not a file, or strange: it stays as it is
+            window.read_once()
 
 
 def end() -> None:
     """The libraries have their own functions again; also in a fork of an importing process."""
     global _window
-    window, _window = _window, None
+    window = _window
     if window is not None:
         window.restore()
+        _window = None  # last: after an interrupt there is still something to end
 
 
 class _Window:
@@ -129,6 +134,7 @@ class _Window:
         self._warned = _warnings()
         kind = checks.ValidateCallWrapper
         self._replace(kind, "_create_validators", self._put_off(kind._create_validators))
+        executed(_OVERRIDES)  # it may have been, before
         return None
 
     def _replace(self, owner: Any, name: str, ours: Any) -> None:
@@ -157,14 +163,18 @@ class _Window:
     def _is_defined_here(self, checked: Any) -> bool:
         """Whether it is a method of the client's, and not called yet."""
         return (
-            threading.get_ident() == self._thread
+            _window is self  # who has replaced ours may put it back later
+            and threading.get_ident() == self._thread
             and type(checked.module) is str
             and checked.module.startswith(_METHODS)
             and not hasattr(checked, "__pydantic_complete__")
         )
 
-    def read_once(self, overrides: Any) -> None:
+    def read_once(self) -> None:
         """``overrides`` finds out once a class, and not for each method, what its bases are."""
+        overrides = sys.modules.get(_OVERRIDES)
+        if overrides is None or threading.get_ident() != self._thread:
+            return
         if any(owner is overrides for owner, *_ in self._replaced) or not _is_proven(overrides):
             return
         original, known = getattr(overrides, _NAMES_OF), dict[tuple[int, int], Any]()
@@ -182,34 +192,40 @@ class _Window:
         self._replace(overrides, _NAMES_OF, _get_base_class_names)
 
     def restore(self) -> None:
-        while self._replaced:
-            owner, name, ours, original = self._replaced.pop()
+        for owner, name, ours, original in self._replaced:  # also twice, or by two threads
             if vars(owner).get(name) is ours:
                 setattr(owner, name, original)
 
     def end(self, done: bool) -> None:
         """``lancedb`` has been executed, or has failed."""
+        whole = _window is self  # nobody has ended it in between
         end()
         if self._waiting:
             LANCE.used()
-        elif self._allowed is not None:
+        elif not self._seen:
             LANCE.turn_off(f"{PACKAGE} has not imported {_CLIENT} as usual")
         else:
             LANCE.turn_off("first run here: which schemas can wait is noted")
-            if done and self._seen and _warnings() == self._warned:
+            if done and whole and _warnings() == self._warned:
                 store.write(self._mark, sorted(set(self._seen)))
 
 
 def _is_proven(module: Any) -> bool:
-    """Whether its file is known, and what is replaced comes from there."""
-    found = [vars(module).get(_NAMES_OF)]
+    """Whether its file is known, and what is replaced, or is to wait, comes from the library."""
+    names = vars(module)
+    found = [names.get(_NAMES_OF)]
     if module.__name__ == _CHECKS:
-        kind = vars(module).get("ValidateCallWrapper")
-        found = [vars(kind).get(n) for n in ("__init__", "__call__", "_create_validators")]
+        kind, makes = vars(names["ValidateCallWrapper"]), vars(names["GenerateSchema"])
+        found = [kind.get(name) for name in ("__init__", "__call__", "_create_validators")]
+        found += [makes.get("generate_schema"), makes.get("clean_schema")]
+        found.append(names.get("create_schema_validator"))
     for function in found:
         if type(function) is not types.FunctionType or hasattr(function, "__wrapped__"):
             return False
-        if function.__globals__ is not vars(module) or function.__module__ != module.__name__:
+        home, library = function.__module__, module.__name__.partition(".")[0]
+        if not home.startswith(f"{library}.") or function.__globals__ is not vars(
+            sys.modules[home]
+        ):
             return False
     content = Path(module.__file__).read_bytes()
     return hashlib.sha256(content).hexdigest()[:32] in _PROVEN[module.__name__]
@@ -241,4 +257,4 @@ def _warnings() -> int:
         for name, module in sys.modules.copy().items()
         if name.startswith(("pydantic.", _CLIENT)) and isinstance(module, types.ModuleType)
     ]
-    return sum(len(vars(module).get("__warningregistry__", ())) for module in modules)
+    return sum(len(vars(module).get("__warningregistry__") or ()) for module in modules)

@@ -208,6 +208,14 @@ OFF = {
         """,
         "pydantic differs",
     ),
+    "a step replaced": (
+        """
+        from pydantic._internal import _validate_call as checks
+        generate_schema = checks.GenerateSchema.generate_schema
+        checks.GenerateSchema.generate_schema = lambda *given: generate_schema(*given)
+        """,
+        "pydantic differs",
+    ),
     "plugin": (
         """
         import pydantic
@@ -242,3 +250,82 @@ def test_a_change_of_the_client_makes_a_first_run(run: Callable[..., list[str]])
     first, second = run("class New:\n @validate_call\n def m(self, x: int): 0")
     assert first.startswith("off first run here")
     assert second.startswith("active")
+
+
+# ------------------------------------------------------------------- odd ends of the window
+
+INTERRUPT = """
+    import sys
+    from pydantic._internal._validate_call import ValidateCallWrapper as kind
+    from fast_crewai.imports import lance
+    own = kind._create_validators
+
+    def interrupt(*given): raise KeyboardInterrupt
+    name, owner = {}
+    usual = vars(owner)[name]
+    setattr(owner, name, interrupt)
+    try:
+        import lancedb
+    except KeyboardInterrupt:
+        print("interrupted")
+    setattr(owner, name, usual)
+"""
+
+
+@needs_pydantic
+@pytest.mark.parametrize("where", ['"executed", lance', '"restore", lance._Window'])
+def test_an_interrupt_leaves_nothing_behind(run: Callable[..., list[str]], where: str) -> None:
+    """While the window is opened; or closed, and then it is by the next import."""
+    told = run(
+        before=INTERRUPT.format(where), after=f"print(kind._create_validators is own)\n{CALL}"
+    )
+    for lines in map(str.splitlines, told):
+        assert lines[0] == "interrupted" and lines[1].startswith("off"), lines
+        assert lines[2:] == ["True", "called with 3"], lines
+
+
+@needs_pydantic
+def test_an_odd_overrides_stays(run: Callable[..., list[str]]) -> None:
+    """It is no file."""
+    odd = """
+    import sys, types
+    name = "overrides.overrides"
+    odd = sys.modules[name] = types.ModuleType(name)
+    exec("def _get_base_class_names(frame): return frame", vars(odd))
+    """
+    first, second = run(before=odd, after=f"print(odd._get_base_class_names(3))\n{CALL}")
+    assert first.startswith("off first run here") and second.startswith("active"), first + second
+    assert first.splitlines()[1:] == second.splitlines()[1:] == ["3", "called with 3"]
+
+
+@needs_pydantic
+def test_half_a_first_run_is_not_noted(run: Callable[..., list[str]]) -> None:
+    """Something has ended it before its end, as in a fork."""
+    half = """
+    from fast_crewai.imports import lance
+    lance.end()
+    class B:
+        @validate_call
+        def m(self, x: int): 0
+    """
+    for told in run(half):
+        assert told.startswith("off first run here"), told
+
+
+@needs_pydantic
+def test_whoever_puts_ours_back_has_pydantics(run: Callable[..., list[str]]) -> None:
+    """As a mock does that was made in between."""
+    after = """
+    import importlib
+    from lance_namespace_urllib3_client.api import tag_api
+    tag_api.kind._create_validators = tag_api.SEEN
+    made = importlib.reload(tag_api).Api.usual.__closure__[0].cell_contents.__self__
+    print(made.__pydantic_complete__)
+    """
+    seen = """
+    from pydantic._internal._validate_call import ValidateCallWrapper as kind
+    SEEN = vars().get("SEEN", kind._create_validators)
+    """
+    first, second = run(seen, after=after)
+    assert second.startswith("active"), second
+    assert first.splitlines()[1] == second.splitlines()[1] == "True"
