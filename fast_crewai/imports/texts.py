@@ -78,6 +78,9 @@ def begin() -> Window | None:
             _change(compiling, patterns.NAME, patterns.compiler(compiling))
     except Exception as error:
         TEXTS.turn_off(f"{type(error).__name__}: {error}")
+    except BaseException:  # an interrupt: nobody would end it
+        end()
+        raise
     if not _changed:
         return None
     TEXTS.used()
@@ -86,8 +89,8 @@ def begin() -> Window | None:
 
 def _change(module: types.ModuleType, name: str, ours: Any) -> None:
     original = vars(module).get(name, _absent)
+    _changed.append((module, name, ours, original))  # first: whatever interrupts, it is ended
     setattr(module, name, ours)
-    _changed.append((module, name, ours, original))
 
 
 def _is_usual(module: types.ModuleType, name: str) -> bool:

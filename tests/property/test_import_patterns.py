@@ -77,6 +77,7 @@ def forget() -> None:
 @given(st.lists(PARTS, max_size=8).map("".join), FLAGS.map(int))
 @example("[[a]", 0)
 @example("[a--b]", 0)
+@example("(a)(?(+1)b|c)", 0)
 @example("[^[a]]|(?P<x>a)(?P=x)?", 2)
 def test_the_same_pattern(pattern: str, flags: int) -> None:
     plain = shown(pattern, flags)
@@ -115,13 +116,13 @@ def within(work: Callable[[], Any]) -> Any:
 
 def test_no_pattern_is_parsed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     parser, parsed = compiling._parser, []
-    original = parser.parse
+    original = parser.Tokenizer  # one for each pattern that is parsed
 
-    def parse(*arguments: Any) -> Any:
+    def tokenizer(*arguments: Any) -> Any:
         parsed.append(arguments)
         return original(*arguments)
 
-    monkeypatch.setattr(parser, "parse", parse)
+    monkeypatch.setattr(parser, "Tokenizer", tokenizer)
     made = [within(lambda: compiling.compile("(?P<x>no)such+", 0)) for _ in range(3)]
     forget()
     made.append(within(lambda: compiling.compile("(?P<x>no)such+", 0)))
@@ -133,7 +134,8 @@ def test_no_pattern_is_parsed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_entries_that_are_damaged() -> None:
     plain = compiling.compile("a+b", 0)
     assert within(lambda: compiling.compile("a+b", 0)) == plain
-    for value in (None, (), ("a+b", 0, [1, 2, 3], 0, {}, (None,)), ("a+b", 0, "x", 0, {}, ())):
+    wrong = (0, [1, 2, 3], 0, {}, (None,)), (0, "x", 0, {}, ()), (0, [], 0, {}, (None,))
+    for value in (None, (), ("a+b",), *wrong, *(("a+b", *each) for each in wrong)):
         for key in store._load():
             store._load()[key] = __import__("marshal").dumps(value)
         assert within(lambda: compiling.compile("a+b", 0)) == plain
@@ -174,3 +176,73 @@ def test_no_more_than_an_import_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patterns, "_MOST", 5)
     within(lambda: [compiling.compile(f"{number}+", 0) for number in range(20)])
     assert len(store._used) == 5
+
+
+@pytest.mark.parametrize("pattern", ["[[a]b", "a(?:b|[c--d])", "(a)(?(+1)b|c)"])
+def test_a_warning_tells_the_same_line(pattern: str) -> None:
+    def told() -> Any:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(2):
+                re.purge()
+                try:
+                    re.compile(pattern)
+                except re.error as error:  # the last one, from Python 3.12 on
+                    return str(error)
+        return [(str(w.message), w.category, w.filename, w.lineno) for w in caught]
+
+    plain = told()
+    assert plain == within(told) == within(told)
+
+
+def test_it_keeps_the_very_text() -> None:
+    text = "".join(["the", "very+"])
+    for _ in range(2):
+        assert within(lambda: compiling.compile(text, 0)).pattern is text
+        forget()
+
+
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [("_parser.parse", True), ("_parser.parse", False), ("_parser._parse", True)]
+    + [("_code", True), ("_code", False)],
+    ids=["parse-before", "parse-meanwhile", "inner-before", "code-before", "code-meanwhile"],
+)
+def test_somebody_elses_parser(monkeypatch: pytest.MonkeyPatch, name: str, before: bool) -> None:
+    """It is called, and what it makes is nobody else's."""
+    *inside, function = name.split(".")
+    owner = getattr(compiling, inside[0]) if inside else compiling
+    original, called = getattr(owner, function), []
+
+    def somebodys(*arguments: Any, **options: Any) -> Any:
+        called.append(name)
+        return original(*arguments, **options)
+
+    def work() -> None:
+        monkeypatch.setattr(owner, function, somebodys)
+        compiling.compile("thing+", 0)
+
+    within(lambda: compiling.compile("thing+", 0))  # remembered
+    if before:
+        monkeypatch.setattr(owner, function, somebodys)
+    known = dict(store._used)
+    within(work)
+    assert called
+    assert store._used == known
+
+
+def test_whoever_has_taken_it_has_pythons_afterwards() -> None:
+    kept = within(lambda: compiling.compile)
+    assert kept("taken+", 0) == compiling.compile("taken+", 0)
+    assert not store._used
+
+
+def test_an_interrupt_while_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(patterns, "compiler", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        texts.begin()
+    assert not texts._changed
+    assert "exec" not in vars(texts.dataclasses)
