@@ -21,6 +21,11 @@ _MOST = 2000  # patterns of one import
 _ODD = re.LOCALE | re.DEBUG | re.TEMPLATE if hasattr(re, "TEMPLATE") else re.LOCALE | re.DEBUG
 # What the parser takes for sets of the future, and a group's number, which may be a strange one.
 _WARNED = ("[[", "[^[", "--", "&&", "~~", "||", "(?(")
+# What a wrong pattern raises, or a wrong entry. Any other is of a signal's handler, and the user's.
+_OURS = (
+    *(re.error, ArithmeticError, EOFError, LookupError),
+    *(MemoryError, RecursionError, TypeError, ValueError),
+)
 _PASSED_OVER = f"{__file__} (not importlib._bootstrap)"  # as ``warnings`` does with such files
 
 
@@ -64,7 +69,7 @@ def compiler(module: Any) -> Callable[..., Any]:
             return engine.compile(
                 p, *store.remembered("pattern", (magic, p, flags), lambda: make(p, flags))
             )
-        except Exception:  # whoever has written it is told by Python
+        except _OURS:  # whoever has written it is told by Python
             pass
         return original(p, flags)
 

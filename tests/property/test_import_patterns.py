@@ -253,3 +253,24 @@ def test_an_interrupt_while_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
         texts.begin()
     assert not texts._changed
     assert "exec" not in vars(dataclasses)
+
+
+@pytest.mark.parametrize(
+    "kind", [TimeoutError, type("Stop", (Exception,), {})], ids=["time", "own"]
+)
+def test_what_a_signals_handler_raises(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    """It may come while a pattern is parsed, and must arrive."""
+    original, raised = compiling._parser.Tokenizer, []
+
+    def tokenizer(*arguments: Any) -> Any:
+        if not raised:
+            raised.append(kind("it was too long"))
+            raise raised[0]
+        return original(*arguments)
+
+    monkeypatch.setattr(compiling._parser, "Tokenizer", tokenizer)
+    with pytest.raises(kind) as caught:
+        within(lambda: compiling.compile("long+", 0))
+    assert caught.value is raised[0]
