@@ -24,7 +24,7 @@ _WARNED = ("[[", "[^[", "--", "&&", "~~", "||", "(?(")
 # What a wrong pattern raises, or a wrong entry. Any other is of a signal's handler, and the user's.
 _OURS = (
     *(re.error, ArithmeticError, EOFError, LookupError),
-    *(MemoryError, RecursionError, TypeError, ValueError),
+    *(MemoryError, RuntimeError, TypeError, ValueError),
 )
 _PASSED_OVER = f"{__file__} (not importlib._bootstrap)"  # as ``warnings`` does with such files
 

@@ -262,7 +262,8 @@ def test_what_a_signals_handler_raises(
     monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
 ) -> None:
     """It may come while a pattern is parsed, and must arrive."""
-    original, raised = compiling._parser.Tokenizer, []
+    original = compiling._parser.Tokenizer
+    raised: list[Exception] = []
 
     def tokenizer(*arguments: Any) -> Any:
         if not raised:
