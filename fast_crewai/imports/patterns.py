@@ -74,8 +74,8 @@ def compiler(module: Any) -> Callable[..., Any]:
         return original(p, flags)
 
     # A warning tells the line that is so many callers away, and there is one more.
-    own = compile_pattern.__code__.replace(co_filename=_PASSED_OVER)
-    compile_pattern.__code__ = own
+    compile_pattern.__code__ = compile_pattern.__code__.replace(co_filename=_PASSED_OVER)
+    compile_pattern.__name__ = compile_pattern.__qualname__ = NAME  # in what wrong arguments raise
     return compile_pattern
 
 

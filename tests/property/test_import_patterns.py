@@ -275,3 +275,14 @@ def test_what_a_signals_handler_raises(
     with pytest.raises(kind) as caught:
         within(lambda: compiling.compile("long+", 0))
     assert caught.value is raised[0]
+
+
+@pytest.mark.parametrize("arguments", [(), ("a", 0, 1), (None,), ("a", None), ("a", 1.5), ("(",)])
+def test_wrong_arguments(arguments: tuple[Any, ...]) -> None:
+    def told() -> tuple[Any, ...]:
+        with pytest.raises(Exception) as caught:
+            compiling.compile(*arguments)
+        return caught.type, str(caught.value), repr(caught.value.__context__)
+
+    plain = told()
+    assert within(told) == plain
