@@ -27,8 +27,8 @@ PARTS = st.sampled_from(
     ]
 )  # fmt: skip
 _NAMES = ("IGNORECASE", "MULTILINE", "DOTALL", "VERBOSE", "ASCII", "LOCALE", "UNICODE", "TEMPLATE")
-_SINGLE = [getattr(re, name, re.NOFLAG) for name in _NAMES]
-FLAGS = st.sampled_from([re.NOFLAG, *_SINGLE, re.IGNORECASE | re.VERBOSE])
+_SINGLE = [getattr(re, name, re.RegexFlag(0)) for name in _NAMES]
+FLAGS = st.sampled_from([re.RegexFlag(0), *_SINGLE, re.IGNORECASE | re.VERBOSE])
 SAMPLES = ("", "a", "aA1", "ab\nk é ß", "K İ--||1", "xx a1 a1")
 
 
