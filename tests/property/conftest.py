@@ -24,6 +24,8 @@ with warnings.catch_warnings():
 
 import fast_crewai
 from fast_crewai import engine
+from fast_crewai.hooks import store
+from fast_crewai.imports import texts
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +34,20 @@ def routes() -> Generator[dict[str, Any], None, None]:
     fast_crewai.install()
     yield engine.registry().states
     fast_crewai.uninstall()
+
+
+@pytest.fixture
+def own_store(tmp_path_factory: pytest.TempPathFactory) -> Generator[None, None, None]:
+    """A store of what imports have compiled, for one test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(store, "_entries", None)
+        patch.setattr(store, "_used", {})
+        patch.setattr(store, "_new", False)
+        store._place.cache_clear()
+        yield
+    store._place.cache_clear()
+    texts.end()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import dataclasses
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +15,10 @@ from fast_crewai.hooks import store
 from fast_crewai.imports import patterns, texts
 
 compiling: Any = patterns.module()
-pytestmark = pytest.mark.skipif(compiling is None, reason="Python before 3.11 has another module")
+pytestmark = [
+    pytest.mark.skipif(compiling is None, reason="Python before 3.11 has another module"),
+    pytest.mark.usefixtures("own_store"),
+]
 
 PARTS = st.sampled_from(
     [
@@ -30,20 +33,6 @@ _NAMES = ("IGNORECASE", "MULTILINE", "DOTALL", "VERBOSE", "ASCII", "LOCALE", "UN
 _SINGLE = [getattr(re, name, re.RegexFlag(0)) for name in _NAMES]
 FLAGS = st.sampled_from([re.RegexFlag(0), *_SINGLE, re.IGNORECASE | re.VERBOSE])
 SAMPLES = ("", "a", "aA1", "ab\nk é ß", "K İ--||1", "xx a1 a1")
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A store of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(store, "_entries", None)
-        patch.setattr(store, "_used", {})
-        patch.setattr(store, "_new", False)
-        store._place.cache_clear()
-        yield
-    store._place.cache_clear()
-    texts.end()
 
 
 def shown(pattern: Any, flags: Any) -> Any:

@@ -7,7 +7,6 @@ import threading
 import types
 import typing
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +18,13 @@ from fast_crewai import engine
 from fast_crewai.hooks import store
 from fast_crewai.imports import texts
 
+pytestmark = pytest.mark.usefixtures("own_store")
+
 NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,6}", fullmatch=True).filter(
     lambda name: not keyword.iskeyword(name) and not name.startswith("__")
 )
 OPTIONS = ("init", "repr", "eq", "order", "frozen", "unsafe_hash")
 KINDS = (int, "str | None", list[int], "typing.ClassVar[int]", dataclasses.InitVar[int], Any)
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A store of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(store, "_entries", None)
-        patch.setattr(store, "_used", {})
-        patch.setattr(store, "_new", False)
-        store._place.cache_clear()
-        yield
-    store._place.cache_clear()
-    texts.end()
 
 
 def names(module: types.ModuleType) -> tuple[bool, bool]:
