@@ -179,7 +179,19 @@ def _parameters(params: Any) -> Any:
     for value in params.values() if isinstance(params, dict) else params:
         if not isinstance(value, int | float | str | bytes | bytearray | None):
             raise DatabaseError(f"SQLite can't hold a {type(value).__name__}")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise DatabaseError("SQLite can't hold an integer of more than 64 bits")
+        if isinstance(value, str) and not _is_unicode(value):
+            raise DatabaseError("SQLite can't hold text with lone surrogates")
     return params
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _rows(connection: sqlite3.Connection, sql: str, params: Any) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fast_crewai.database import AcceleratedSQLiteWrapper
@@ -114,6 +114,8 @@ steps = st.lists(
 
 
 @given(steps)
+@example([("execute_query", "SELECT 1 AS same, 2 AS same", {"a": 2**63})])  # nobody asks for it
+@example([("execute_query", "SELECT 1 AS same, 2 AS same", {"a": "\ud800"})])
 def test_statements(run: list[Any]) -> None:
     rust, python = pair()
     for side in (rust, python):
